@@ -1,0 +1,47 @@
+"""What a metric may look at: samples, features, the fitted model and the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madray.samples import SampleSet
+
+
+@dataclass(frozen=True)
+class RealSide:
+    """The real half of every comparison of a sweep: made once, stored, and shared.
+
+    Attributes:
+        features: of n_eval real samples, shape (n, d), float32.
+        mean: shape (d,), float64.
+        root: L with L Lᵀ the unbiased covariance of the features, shape (d, d), float64.
+    """
+
+    features: NDArray[np.float32]
+    mean: NDArray[np.float64]
+    root: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one generation at one λ.
+
+    Attributes:
+        generator: the fitted model (a `madray.generators.protocol.Generator`).
+        reference: P_r (a `madray.references.protocol.Reference`).
+        bias: λ of the samples.
+        samples: n_eval samples, or None where no metric asked for any.
+        features: of these samples, shape (n, d), float32, or None.
+        real: the real side, or None where no metric asked for it.
+    """
+
+    generator: Any
+    reference: Any
+    bias: float
+    samples: SampleSet | None = None
+    features: NDArray[np.float32] | None = None
+    real: RealSide | None = None

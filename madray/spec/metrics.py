@@ -1,0 +1,114 @@
+"""What each metric and each feature extractor is set by, and which numbers it reports. No torch in here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from madray.errors import BadInput
+from madray.spec.base import OneOf, Positive, Settings, Size
+from madray.spec.imported import Imported
+
+
+class Metric(Settings):
+    """What all metrics say of themselves."""
+
+    implementation: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
+    """The numbers it reports, in the table's order; every generation reports all of them."""
+    needs_samples: ClassVar[bool] = True
+    """Whether it looks at n_eval samples, or at the fitted model alone."""
+    needs_real: ClassVar[bool] = False
+    """Whether it compares with features of n_eval real samples."""
+
+
+class FID(Metric):
+    """Squared Fréchet distance between Gaussians fitted to real and generated features (Heusel et al. 2017)."""
+
+    implementation: ClassVar[str] = "madray.metrics.frechet:measure_fid"
+    names: ClassVar[tuple[str, ...]] = ("fid",)
+    needs_real: ClassVar[bool] = True
+
+    kind: Literal["fid"] = "fid"
+
+
+class PrecisionRecall(Metric):
+    """Precision and recall by k-nearest-neighbour balls (Kynkäänniemi et al. 2019); k = 5 in the paper."""
+
+    implementation: ClassVar[str] = "madray.metrics.precision_recall:measure_precision_recall"
+    names: ClassVar[tuple[str, ...]] = ("precision", "recall")
+    needs_real: ClassVar[bool] = True
+
+    kind: Literal["precision_recall"] = "precision_recall"
+    k: Size = Field(5, description="which nearest neighbour bounds a ball")
+
+
+class W2(Metric):
+    """Exact Wasserstein-2 distance of the fitted (μ_t, Σ_t) to a Gaussian reference; λ does not touch it."""
+
+    implementation: ClassVar[str] = "madray.metrics.wasserstein:measure_w2"
+    names: ClassVar[tuple[str, ...]] = ("w2_squared", "w2")
+    needs_samples: ClassVar[bool] = False
+
+    kind: Literal["w2"] = "w2"
+
+
+class Variance(Metric):
+    """Trace of the covariance of the samples."""
+
+    implementation: ClassVar[str] = "madray.metrics.variance:measure_variance"
+    names: ClassVar[tuple[str, ...]] = ("variance",)
+
+    kind: Literal["variance"] = "variance"
+
+
+class Modes(Metric):
+    """Modes of a mixture that samples cover, and the average variance around them (the paper's Figure 15)."""
+
+    implementation: ClassVar[str] = "madray.metrics.modes:measure_modes"
+    names: ClassVar[tuple[str, ...]] = ("modes", "modal_variance")
+
+    kind: Literal["modes"] = "modes"
+    within: Positive = Field(
+        4.0, description="a sample counts for its nearest mode within this many of its stds"
+    )
+    at_least: Size = Field(1, description="a mode is covered by at least this many samples")
+
+
+class ImportedMetric(Imported):
+    """A metric of the user's own: a class with `names`, and `measure(evidence)` → {name: number}."""
+
+    needs_samples: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        names = getattr(self.load(), "names", None)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise BadInput(f"expected {self.kind}.names to say which numbers it reports, got {names!r}")
+        return tuple(names)
+
+    @property
+    def needs_real(self) -> bool:
+        return bool(getattr(self.load(), "needs_real", True))
+
+
+class Identity(Settings):
+    """The samples themselves as features: vectors as they are, images as vectors of [0, 1]."""
+
+    implementation: ClassVar[str] = "madray.metrics.features:identity"
+
+    kind: Literal["identity"] = "identity"
+
+
+class ImportedExtractor(Imported):
+    """A feature extractor of the user's own: called with samples, it gives features of shape (n, d)."""
+
+
+METRICS: tuple[type[Metric], ...] = (FID, PrecisionRecall, W2, Variance, Modes)
+EXTRACTORS: tuple[type[Settings], ...] = (Identity,)
+
+MetricSettings = Annotated[Any, OneOf("metric", METRICS, ImportedMetric)]
+ExtractorSettings = Annotated[Any, OneOf("extractor", EXTRACTORS, ImportedExtractor)]
+AnyMetric = Metric | ImportedMetric
+AnyExtractor = Identity | ImportedExtractor
