@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from madray.errors import BadInput
 from madray.samples import SampleSet
 from madray.spec.generators import AnyGenerator
 from madray.spec.imported import Imported, load_object
@@ -40,6 +41,9 @@ class NoCheckpoint:
 
     def offer(self, step: int, state: Callable[[], State]) -> None:
         return None
+
+
+NO_CHECKPOINT: Checkpoint = NoCheckpoint()
 
 
 def no_progress(done: int, total: int) -> None:
@@ -74,6 +78,15 @@ class Generator(Protocol):
 
     def load(self, folder: Path) -> None:
         """Become what was saved there. The generator was built with the same settings."""
+
+
+def check_bias(bias: float, *, zero: bool = True) -> None:
+    """Refuse a λ outside [0, 1], or outside (0, 1] where `zero` is False.
+
+    Raises: BadInput.
+    """
+    if not (0 <= bias <= 1 and (zero or bias > 0)):
+        raise BadInput(f"expected λ in {'[' if zero else '('}0, 1], got {bias}")
 
 
 def build_generator(settings: AnyGenerator) -> Generator:

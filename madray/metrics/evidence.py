@@ -13,7 +13,7 @@ from madray.samples import SampleSet
 
 @dataclass(frozen=True)
 class RealSide:
-    """The real half of every comparison of a sweep: made once, stored, and shared.
+    """The real half of every comparison of a sweep: made once (`make_real_side`), stored, and shared.
 
     Attributes:
         features: of n_eval real samples, shape (n, d), float32.
@@ -31,7 +31,7 @@ class Evidence:
     """What is known of one generation at one λ.
 
     Attributes:
-        generator: the fitted model (a `madray.generators.protocol.Generator`).
+        generator: the fitted model (a `madray.generators.protocol.Generator`); None for a floor.
         reference: P_r (a `madray.references.protocol.Reference`).
         bias: λ of the samples.
         samples: n_eval samples, or None where no metric asked for any.
@@ -45,3 +45,24 @@ class Evidence:
     samples: SampleSet | None = None
     features: NDArray[np.float32] | None = None
     real: RealSide | None = None
+
+    def some_samples(self) -> SampleSet:
+        """The samples, for metrics that look at them.
+
+        Raises: ValueError, if there are none.
+        """
+        if self.samples is None:
+            raise ValueError("expected evidence with samples, got none, try needs_samples in the settings")
+        return self.samples
+
+    def both_sides(self) -> tuple[NDArray[np.float32], RealSide]:
+        """The samples' features and the real side, for metrics that compare them.
+
+        Raises: ValueError, if one of them is missing.
+        """
+        if self.features is None or self.real is None:
+            missing = "features" if self.features is None else "a real side"
+            raise ValueError(
+                f"expected evidence with {missing}, got none, try needs_real = True in the metric's settings"
+            )
+        return self.features, self.real

@@ -1,4 +1,4 @@
-"""What a reference P_r is to the rest of madray, and how one is built."""
+"""What a reference P_r is to the rest of madray."""
 
 from __future__ import annotations
 

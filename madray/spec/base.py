@@ -7,8 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 Size = Annotated[int, Gt(0)]
 """A number of samples, steps or things: 1 or more."""
@@ -27,12 +34,29 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, validate_default=True, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        validate_default=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
     version: ClassVar[int] = 1
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     """Fields that change where or how a thing is found or made, never what it is."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_are_known(cls, given: Any) -> Any:
+        # Pydantic would refuse an unknown field as well, but without naming the nearest known one.
+        if isinstance(given, Mapping) and cls.model_config.get("extra") == "forbid":
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            names = {*known, *cls.model_fields} if cls.model_config.get("populate_by_name") else {*known}
+            for name in given:
+                if name not in names:
+                    raise refuse_at(str(name), "a known field", Prose(repr(name)), nearest(str(name), known))
+        return given
 
     def canonical(self) -> dict[str, Any]:
         """What stands in keys: the kind, the version, and the fields that are not at their default."""
@@ -43,10 +67,32 @@ class Settings(BaseModel):
         return {**fields, **({"kind": kind} if kind else {}), "version": self.version}
 
 
+class Prose(str):
+    """Words about what was found, where the value itself would say less; errors show them without quotes."""
+
+
+def show(found: object) -> str:
+    """A value as an error shows it, shortened.
+
+    >>> show("x" * 100)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"
+    """
+    if isinstance(found, Prose):
+        return str(found)
+    text = repr(found)
+    return text if len(text) <= 60 else text[:58] + "…"
+
+
 def refuse(expected: str, found: object, hint: str = "") -> PydanticCustomError:
-    """An error for validators: what was expected, what was found, and perhaps what to do."""
-    context: dict[str, Any] = {"expected": expected, "found": found, "hint": hint}
-    return PydanticCustomError("madray", "expected {expected}", context)
+    """An error for validators of one field: what was expected, what was found, and perhaps what to do."""
+    context: dict[str, Any] = {"expected": expected, "found": show(found), "hint": hint}
+    return PydanticCustomError("madray", "expected {expected}, got {found}", context)
+
+
+def refuse_at(field: str, expected: str, found: object, hint: str = "") -> ValidationError:
+    """As `refuse`, for validators that look at several fields: it names the one to change."""
+    line: InitErrorDetails = {"type": refuse(expected, found, hint), "loc": (field,), "input": found}
+    return ValidationError.from_exception_data("settings", [line])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

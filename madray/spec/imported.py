@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ConfigDict, field_validator
 
 from madray.errors import BadInput
-from madray.spec.base import Settings, refuse
+from madray.spec.base import Prose, Settings, refuse
 
 
 @lru_cache(maxsize=256)
@@ -50,7 +50,8 @@ class Imported(Settings):
         try:
             load_object(kind)
         except BadInput as error:
-            raise refuse("an import path that works", kind, str(error.__cause__ or error)) from None
+            told = Prose(f"{kind!r}: {type(error.__cause__).__name__}: {error.__cause__}")
+            raise refuse("an import path that works", told, "is its folder on PYTHONPATH?") from None
         return kind
 
     @property

@@ -24,7 +24,7 @@ class Metric(Settings):
 
 
 class FID(Metric):
-    """Squared Fréchet distance between Gaussians fitted to real and generated features (Heusel et al. 2017)."""
+    """Squared Fréchet distance of Gaussians fitted to real and generated features (Heusel et al. 2017)."""
 
     implementation: ClassVar[str] = "madray.metrics.frechet:measure_fid"
     names: ClassVar[tuple[str, ...]] = ("fid",)
@@ -77,9 +77,14 @@ class Modes(Metric):
 
 
 class ImportedMetric(Imported):
-    """A metric of the user's own: a class with `names`, and `measure(evidence)` → {name: number}."""
+    """A metric of the user's own: a class with `names`, and `measure(evidence)` → {name: number}.
 
-    needs_samples: ClassVar[bool] = True
+    It may carry the class attributes `needs_samples` (True without), `needs_real` (True) and `version`.
+    """
+
+    @property
+    def needs_samples(self) -> bool:
+        return bool(getattr(self.load(), "needs_samples", True))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,7 +101,7 @@ class ImportedMetric(Imported):
 class Identity(Settings):
     """The samples themselves as features: vectors as they are, images as vectors of [0, 1]."""
 
-    implementation: ClassVar[str] = "madray.metrics.features:identity"
+    implementation: ClassVar[str] = "madray.metrics.features:extract_identity"
 
     kind: Literal["identity"] = "identity"
 

@@ -1,9 +1,10 @@
-"""What each reference P_r is set by: its shape, whether it has labels, whether it is finite. No torch in here."""
+"""What each reference P_r is set by, and whether it is finite. No torch in here."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from madray.spec.base import OneOf, Positive, Settings, Size, refuse
@@ -19,6 +20,8 @@ class Reference(Settings):
     from_data: ClassVar[bool] = False
     """Whether files of the user's must be read: by the driver alone, once, into the store."""
 
+    kind: str
+
 
 class Gaussian(Reference):
     """N(μ, Σ) in d dimensions; the standard normal where nothing else is said (the paper: d = 100)."""
@@ -33,19 +36,44 @@ class Gaussian(Reference):
     )
 
     @model_validator(mode="after")
-    def _agrees_on_d(self) -> Gaussian:
-        if isinstance(self.mean, list) and len(self.mean) != self.d:
-            raise refuse(f"a mean of d = {self.d} numbers", f"{len(self.mean)} numbers")
-        rows = self.covariance
-        if isinstance(rows, float):
-            if rows <= 0:
-                raise refuse("a variance above 0", rows)
-            return self
-        if len(rows) != self.d or any(isinstance(row, list) and len(row) != self.d for row in rows):
-            raise refuse(
-                f"a covariance of {self.d} variances or {self.d} × {self.d} numbers", "another shape"
-            )
+    def _is_a_distribution(self) -> Gaussian:
+        if fault := self.fault():
+            raise refuse(*fault)
         return self
+
+    def fault(self) -> tuple[str, str] | None:
+        """What was expected and what was found, where μ and Σ make no distribution; None where they do.
+
+        Σ may be singular: its eigenvalues are taken as 0 within rounding, 1e-9 of the largest.
+
+        >>> Gaussian(d=2, covariance=[1, 0]).fault() is None
+        True
+        """
+        mean = np.asarray(self.mean, np.float64)
+        try:
+            covariance = np.asarray(self.covariance, np.float64)
+        except ValueError:  # rows of unequal length
+            covariance = np.empty(0)
+        if mean.shape not in ((), (self.d,)):
+            return f"a mean of d = {self.d} numbers", f"{mean.size} numbers"
+        if covariance.shape not in ((), (self.d,), (self.d, self.d)):
+            return f"a covariance of {self.d} variances or {self.d} × {self.d} numbers", "another shape"
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+            return "finite numbers as mean and covariance", "nan or infinity"
+        if not covariance.any():
+            return "a variance above 0", "0 in every direction"
+        if covariance.ndim < 2:
+            smallest = float(covariance.min())
+            return None if smallest >= 0 else ("variances of 0 or more", f"{smallest:g}")
+        rounding = 1e-9 * float(np.abs(covariance).max())
+        skew = np.abs(covariance - covariance.T)
+        if skew.max() > rounding:
+            i, j = np.unravel_index(skew.argmax(), skew.shape)
+            return "a symmetric covariance", f"{covariance[i, j]:g} opposite {covariance[j, i]:g}"
+        smallest = float(np.linalg.eigvalsh(covariance).min())
+        if smallest < -rounding:
+            return "a covariance without negative eigenvalues", f"{smallest:g}"
+        return None
 
 
 class GMM25(Reference):
@@ -75,8 +103,8 @@ class Digits(Reference):
     kind: Literal["digits"] = "digits"
 
 
-class _Torchvision(Reference):
-    """A data set of torchvision's, under `--data` or MADRAY_DATA; downloaded only where `download` says so."""
+class Torchvision(Reference):
+    """A data set of torchvision's, under `--data` or MADRAY_DATA; downloaded only if `download` says so."""
 
     implementation: ClassVar[str] = "madray.references.torchvision:read_torchvision"
     finite: ClassVar[bool] = True
@@ -89,19 +117,19 @@ class _Torchvision(Reference):
     download: bool = Field(False, description="fetch the data set where it is not in the data folder")
 
 
-class MNIST(_Torchvision):
+class MNIST(Torchvision):
     """60,000 images of handwritten digits, 28 × 28 (LeCun et al. 1998)."""
 
     kind: Literal["mnist"] = "mnist"
 
 
-class FashionMNIST(_Torchvision):
+class FashionMNIST(Torchvision):
     """60,000 images of clothes, 28 × 28 (Xiao et al. 2017)."""
 
     kind: Literal["fashion_mnist"] = "fashion_mnist"
 
 
-class CIFAR10(_Torchvision):
+class CIFAR10(Torchvision):
     """50,000 colour images of ten kinds of things, 32 × 32 (Krizhevsky 2009)."""
 
     kind: Literal["cifar10"] = "cifar10"
@@ -110,7 +138,8 @@ class CIFAR10(_Torchvision):
 class Images(Reference):
     """Images in a folder or a zip, of any size, cropped to the middle square and resized on reading.
 
-    Where every image lies in a folder of its own class (`cats/1.png`), the folders' names are the labels.
+    Where every image lies in a folder of its class (`cats/1.png`), and there are two classes or more, the
+    folders are the labels, in the order of their names.
     """
 
     implementation: ClassVar[str] = "madray.references.images:read_images"
@@ -122,6 +151,7 @@ class Images(Reference):
     path: str = Field(description="a folder or a zip; relative to the data folder where one is given")
     size: Size = Field(description="height and width after reading, in pixels")
     colour: bool = Field(True, description="three channels, or one (grey)")
+    labels: bool = Field(True, description="whether folders of classes are labels; false for mere subfolders")
 
 
 class Parquet(Reference):
@@ -136,9 +166,10 @@ class Parquet(Reference):
     path: str = Field(description="a file or a folder; relative to the data folder where one is given")
     values: str | None = Field(
         None,
-        description="column of lists of numbers, or of images ({bytes, path} or bytes); the first such one without",
+        description="column of lists of numbers, or of images ({bytes, path} or bytes); else the first such",
     )
     label: str | None = Field(None, description="column of integer labels; `label` where there is one")
+    classes: Size | None = Field(None, description="number of classes; the largest label and 1 without")
     size: Size | None = Field(None, description="images: height and width after reading; as stored without")
     colour: bool = Field(True, description="images: three channels, or one (grey)")
 

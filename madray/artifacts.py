@@ -1,0 +1,39 @@
+"""What an artifact is: a few files under a key, and a marker that says they are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What `done.json` says: which attempt counts, and the size and SHA-256 of each of its files."""
+
+    attempt: str
+    files: Mapping[str, tuple[int, str]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(size for size, _ in self.files.values())
+
+
+class Artifacts(Protocol):
+    """What makes and reads artifacts: the store itself, or a batch that ends up in it as one bundle."""
+
+    notes: list[str]
+
+    def has(self, kind: str, key: str, *names: str) -> bool:
+        """Whether a whole artifact stands under this key, with these files in it."""
+
+    def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
+        """The files of an artifact, or of these names. Raises: Missing (nothing whole stands there),
+        Damaged (checksums disagree; the artifact is forgotten)."""
+
+    def commit(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
+        """Write the files of an artifact, then its marker."""
+
+    def drop(self, kind: str, key: str, *, keep: Iterable[str] = ()) -> None:
+        """Forget all files of an artifact but these, or all of it where none is left."""

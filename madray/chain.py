@@ -1,0 +1,335 @@
+"""Makes one generation: draws → fit → sample → measure → commit. Knows no Ray.
+
+What is already in the store is never made again, so an order can be carried out any number of times, by
+anyone, after any crash: it goes on where things stand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from madray.artifacts import Artifacts
+from madray.checkpoints import no_checkpoints
+from madray.errors import Missing
+from madray.forest import (
+    RECORD,
+    Draw,
+    Generation,
+    Measurement,
+    Order,
+    RealOrder,
+    RealSet,
+    Source,
+    picture_key,
+)
+from madray.generators.protocol import Checkpoint, Generator, build_generator, sample_chunk
+from madray.loops import PoolDraw, RealDraw
+from madray.metrics.evidence import Evidence, RealSide
+from madray.pictures import SHOWN, picture_of
+from madray.references import Reference, build_reference
+from madray.samples import SampleSet
+from madray.spec.generators import AnyGenerator
+from madray.tables import ReadTables, TableReader, table_bytes
+
+Watch = Callable[[str, int, int], None]
+"""Called with what is done right now (`fit`, `sample`, `measure`), how far it is, and how far it goes."""
+
+
+class Spread(Protocol):
+    """How missing chunks of a draw are made: here, one after the other, or by other actors as well."""
+
+    def __call__(
+        self, maker: Maker, settings: AnyGenerator, draw: Draw, indices: Sequence[int], watch: Watch
+    ) -> None:
+        """Make and commit these chunks."""
+
+
+class Maker:
+    """Carries out orders against a store. One a process; keeps the last few models and tables at hand."""
+
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        *,
+        tables: TableReader | None = None,
+        checkpoints: Callable[[str], Checkpoint] = no_checkpoints,
+        spread: Spread | None = None,
+    ) -> None:
+        self.artifacts = artifacts
+        self._tables = tables or ReadTables(artifacts)
+        self._checkpoints = checkpoints
+        self._spread = spread or one_after_the_other
+        self._generators: OrderedDict[str, Generator] = OrderedDict()
+        self._references: dict[str, Reference] = {}
+        self._real_sides: OrderedDict[str, RealSide] = OrderedDict()
+
+    def make(self, order: Order, watch: Watch) -> dict[str, dict[str, float]]:
+        """Make all that an order names and that is not in the store.
+
+        Returns: the numbers of each measurement of the order, by its key.
+        """
+        key = order.generation.key
+        if not self.artifacts.has("generations", key, RECORD) or self._weights_are_wanted(order):
+            self._fit(order, watch)
+        for draw in order.outputs:
+            self._sample(order.generation.settings, draw, watch)
+        numbers = {}
+        for done, measurement in enumerate(order.measurements):
+            watch("measure", done, len(order.measurements))
+            if not self.artifacts.has("measurements", measurement.key):
+                self._measure(order, measurement)
+            numbers[measurement.key] = read_numbers(self.artifacts, measurement.key)
+        if order.picture is not None and not self.artifacts.has("pictures", picture_key(order.picture)):
+            self._draw_picture(order.picture)
+        for kind, spent in order.spent:
+            self.artifacts.drop(kind, spent, keep=(RECORD,) if kind == "generations" else ())
+            self._generators.pop(spent, None)
+        return numbers
+
+    def make_real_side(self, order: RealOrder) -> None:
+        """Make the real half of all comparisons, and the floor of each metric."""
+        from madray.metrics.features import extract
+        from madray.metrics.real_side import make_real_side, measure_floor, pack
+
+        real = order.real
+        reference = self._reference(real.source)
+        size = reference.size
+        both = reference.draw(2 * real.n if size is None else min(2 * real.n, size), real.stream)
+        if not self.artifacts.has("features", real.key):
+            side = make_real_side(extract(real.extractor, both.head(real.n)))
+            self.artifacts.commit("features", real.key, pack(side))
+        side = self._real_side(real)
+        missing = [floor for floor in order.floors if not self.artifacts.has("measurements", floor.key)]
+        if len(both) < 2 * real.n:  # no other real samples are left to compare with
+            for floor in missing:
+                write_numbers(self.artifacts, floor.key, dict.fromkeys(floor.metric.names, math.nan))
+            return
+        other = both.take(np.arange(real.n, 2 * real.n))
+        features = extract(real.extractor, other)
+        for floor in missing:
+            numbers = measure_floor(floor.metric, reference, side, other, features)
+            write_numbers(self.artifacts, floor.key, numbers)
+
+    def samples(
+        self, settings: AnyGenerator, source: Source, draw: Draw, pooled: Sequence[Draw] = ()
+    ) -> SampleSet:
+        """The samples of a draw, made where they are missing.
+
+        Args:
+            settings: of the generator that made its synthetic samples.
+            pooled: the draws that pools are made of.
+        """
+        if isinstance(draw.part, RealDraw):
+            return self._reference(source).draw(draw.n, draw.stream)
+        if isinstance(draw.part, PoolDraw):
+            by_key = {each.key: each for each in pooled}
+            pool = SampleSet.concat([self.samples(settings, source, by_key[key]) for key in draw.sources])
+            chosen = draw.stream.numpy().permutation(len(pool))[: draw.n]
+            return pool.take(chosen)
+        tables = [self._chunk(settings, draw, index, key) for index, key in enumerate(draw.chunk_keys())]
+        return SampleSet.from_arrow(pa.concat_tables(tables)).head(draw.n)
+
+    def commit_chunk(self, settings: AnyGenerator, draw: Draw, index: int, key: str) -> None:
+        """Sample one chunk of a draw, whole, and commit it."""
+        source = draw.sources[0]
+        generator = self._load(source, settings)
+        shares = None
+        if draw.labels == "empirical" and generator.classes is not None:
+            counts = np.array(self._record(source)["label_counts"], float)
+            shares = counts / counts.sum()
+        made = sample_chunk(
+            generator,
+            index,
+            chunk=draw.chunk,
+            bias=1.0 if draw.bias is None else draw.bias,
+            stream=draw.stream,
+            label_shares=shares,
+        )
+        provenance = {
+            "source": source,
+            "lambda": str(draw.bias),
+            "stream": draw.stream.name,
+            "key": key,
+        }
+        made = SampleSet(made.values, made.labels, made.classes, provenance)
+        self.artifacts.commit("draws", key, {"samples.parquet": table_bytes(made.to_arrow())})
+
+    def _weights_are_wanted(self, order: Order) -> bool:
+        """Whether weights that were dropped, or lost, are needed for what is still missing."""
+        if len(self._weights(order.generation.key)) or order.generation.key in self._generators:
+            return False
+        chunks = any(
+            not self.artifacts.has("draws", key) for draw in order.outputs for key in draw.chunk_keys()
+        )
+        return chunks or any(not self.artifacts.has("measurements", each.key) for each in order.measurements)
+
+    def _weights(self, key: str) -> dict[str, bytes]:
+        try:
+            files = self.artifacts.read("generations", key)
+        except Missing:
+            return {}
+        return {name: data for name, data in files.items() if name != RECORD}
+
+    def _fit(self, order: Order, watch: Watch) -> None:
+        generation = order.generation
+        samples = self.training_set(order)
+        generator = build_generator(generation.settings)
+        started = time.perf_counter()
+        generator.fit(
+            samples,
+            stream=generation.stream,
+            checkpoint=self._checkpoints(generation.key),
+            progress=lambda done, total: watch("fit", done, total),
+        )
+        record = _record_of(generation, samples, generator, seconds=time.perf_counter() - started)
+        with tempfile.TemporaryDirectory() as folder:
+            generator.save(Path(folder))
+            files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+        files[RECORD] = json.dumps(record, indent=1).encode()
+        self.artifacts.commit("generations", generation.key, files)
+        self.artifacts.drop("work", generation.key)
+        self._remember(generation.key, generator)
+
+    def training_set(self, order: Order) -> SampleSet:
+        """All draws of a training set, one after the other."""
+        settings = order.generation.settings
+        parts = [self.samples(settings, order.source, draw, order.pooled) for draw in order.training]
+        return SampleSet.concat(parts)
+
+    def _sample(self, settings: AnyGenerator, draw: Draw, watch: Watch) -> None:
+        keys = list(draw.chunk_keys())
+        missing = [index for index, key in enumerate(keys) if not self.artifacts.has("draws", key)]
+        if missing:
+            self._spread(self, settings, draw, missing, watch)
+
+    def _chunk(self, settings: AnyGenerator, draw: Draw, index: int, key: str) -> pa.Table:
+        try:
+            return self._tables.table("draws", key)
+        except Missing:
+            self.commit_chunk(settings, draw, index, key)
+            return self._tables.table("draws", key)
+
+    def _measure(self, order: Order, measurement: Measurement) -> None:
+        from madray.metrics.features import extract
+        from madray.metrics.measure import measure
+
+        settings = order.generation.settings
+        evaluation, real = measurement.evaluation, measurement.real
+        samples = self.samples(settings, order.source, evaluation) if evaluation is not None else None
+        features = extract(real.extractor, samples) if real is not None and samples is not None else None
+        evidence = Evidence(
+            generator=self._load(order.generation.key, settings),
+            reference=self._reference(order.source),
+            bias=evaluation.bias if evaluation is not None and evaluation.bias is not None else 1.0,
+            samples=samples,
+            features=features,
+            real=self._real_side(real) if real is not None else None,
+        )
+        numbers = measure(measurement.metric, evidence)
+        write_numbers(self.artifacts, measurement.key, numbers)
+
+    def _draw_picture(self, draw: Draw) -> None:
+        table = self._tables.table("draws", next(draw.chunk_keys()))
+        samples = SampleSet.from_arrow(table)
+        shown = picture_of(samples.head(min(SHOWN, draw.n, len(samples))) if samples.is_image else samples)
+        self.artifacts.commit("pictures", picture_key(draw), {} if shown is None else {"grid.png": shown})
+
+    def _reference(self, source: Source) -> Reference:
+        if source.key not in self._references:
+            samples = None
+            if source.content is not None:
+                samples = SampleSet.from_arrow(self._tables.table("references", source.key))
+            self._references = {source.key: build_reference(source.settings, samples)}
+        return self._references[source.key]
+
+    def _real_side(self, real: RealSet) -> RealSide:
+        from madray.metrics.real_side import unpack
+
+        if real.key not in self._real_sides:
+            self._real_sides[real.key] = unpack(self.artifacts.read("features", real.key))
+            while len(self._real_sides) > 2:
+                self._real_sides.popitem(last=False)
+        return self._real_sides[real.key]
+
+    def _load(self, key: str, settings: AnyGenerator) -> Generator:
+        if key not in self._generators:
+            weights = self._weights(key)
+            if not weights:
+                raise Missing(f"expected the weights of generation {key} in the store, found none")
+            generator = build_generator(settings)
+            with tempfile.TemporaryDirectory() as folder:
+                for name, data in weights.items():
+                    (Path(folder) / name).write_bytes(data)
+                generator.load(Path(folder))
+            self._remember(key, generator)
+        self._generators.move_to_end(key)
+        return self._generators[key]
+
+    def _remember(self, key: str, generator: Generator) -> None:
+        self._generators[key] = generator
+        while len(self._generators) > 4:
+            self._generators.popitem(last=False)
+
+    def _record(self, key: str) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(self.artifacts.read("generations", key, RECORD)[RECORD])
+        return record
+
+
+def one_after_the_other(
+    maker: Maker, settings: AnyGenerator, draw: Draw, indices: Sequence[int], watch: Watch
+) -> None:
+    """Make the missing chunks of a draw in this process."""
+    keys = list(draw.chunk_keys())
+    for done, index in enumerate(indices):
+        watch("sample", done, len(indices))
+        maker.commit_chunk(settings, draw, index, keys[index])
+    watch("sample", len(indices), len(indices))
+
+
+def write_numbers(artifacts: Artifacts, key: str, numbers: Mapping[str, float]) -> None:
+    """Commit what was measured; each number as the shortest text that reads back as the same float."""
+    told = {name: float(number) for name, number in numbers.items()}
+    artifacts.commit("measurements", key, {"numbers.json": json.dumps(told).encode()})
+
+
+def read_numbers(artifacts: Artifacts, key: str) -> dict[str, float]:
+    """What was measured. Raises: Missing, Damaged."""
+    numbers: dict[str, float] = json.loads(artifacts.read("measurements", key)["numbers.json"])
+    return numbers
+
+
+def _record_of(
+    generation: Generation, samples: SampleSet, generator: Generator, *, seconds: float
+) -> dict[str, Any]:
+    """What is worth knowing of a fit, for people, estimates and empirical labels; no key depends on it."""
+    import madray
+
+    return {
+        "key": generation.key,
+        "t": generation.t,
+        "generator": generation.settings.canonical(),
+        "draws": list(generation.draws),
+        "stream": generation.stream.name,
+        "n": len(samples),
+        "label_counts": samples.label_counts(),
+        "fit_seconds": round(seconds, 3),
+        "device": str(getattr(generator, "device", "cpu")),
+        "versions": {
+            "madray": madray.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,229 @@
+"""Carries out a sweep on Ray: Tune runs trials, a Searcher hands each the work that can be made now."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from madray.engine.events import Note, WorkFailed, from_json
+from madray.engine.schedule import Schedule
+from madray.engine.sweep import Emit
+from madray.engine.tables import Tables
+from madray.engine.threads import thread_variables
+from madray.engine.trainer import Setting, Trainer
+from madray.errors import BadInput
+from madray.spec.sweep import Resources
+from madray.store import Store
+
+_QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials report events, and no metric to be searched by
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the handler below stops the sweep and says how to go on
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_RESULT_DELIM": "/",
+    "TUNE_GLOBAL_CHECKPOINT_S": "600",  # the store is the ledger, Tune's own state a convenience
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class OnRay:
+    """The executor of `madray sweep`: a local Ray of its own, or the cluster at an address."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+
+    def __call__(self, schedule: Schedule, store: Store, resources: Resources, emit: Emit) -> None:
+        os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+        with _cluster(self._address, resources), _asked_to_stop() as stop:
+            room = resources.tables_gb * 1e9
+            tables = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
+            work = {name: ray.put(each) for name, each in schedule.work.items()}
+            setting = Setting(store, resources, work, tables)
+            with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:
+                _tune(schedule, setting, emit, stop, folder)
+            if stop.is_set():
+                raise KeyboardInterrupt
+
+
+def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Event, folder: str) -> None:
+    resources = setting.resources
+    follower = _Follower(schedule, emit)
+    bundles = [{"CPU": resources.cpus, "GPU": resources.gpus}, *[{"CPU": 1.0}] * resources.samplers]
+    trainable = tune.with_resources(
+        tune.with_parameters(Trainer, setting=setting),
+        tune.PlacementGroupFactory([{name: n for name, n in bundle.items() if n} for bundle in bundles]),
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=_Segments(schedule, follower, _concurrent(resources)),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=folder,
+            stop=_Stop(stop),
+            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
+            callbacks=[follower],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _concurrent(resources: Resources) -> int:
+    """How many trials are handed out at a time: as many as the cluster has room for, and one to wait."""
+    if resources.concurrent is not None:
+        return resources.concurrent
+    have = ray.cluster_resources()
+    room = have.get("CPU", 1.0) / (resources.cpus + resources.samplers)
+    if resources.gpus:
+        room = min(room, have.get("GPU", 0.0) / resources.gpus)
+    return max(1, int(room))
+
+
+class _OfTheDriver:
+    """Lives in the driver alone. Tune pickles what it is given, for a `restore` that madray never asks for:
+    the store is the ledger."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (object, ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _OfTheDriver:
+        return self
+
+
+class _Segments(_OfTheDriver, Searcher):
+    """Hands out work whose parents are in the store, and answers None while there is none."""
+
+    def __init__(self, schedule: Schedule, follower: _Follower, concurrent: int) -> None:
+        super().__init__(metric="none", mode="max")
+        self._schedule = schedule
+        self._follower = follower
+        self._concurrent = concurrent
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._schedule.exhausted and not self._follower.running:
+            return str(Searcher.FINISHED)
+        if len(self._follower.running) >= self._concurrent:
+            return None
+        names = self._schedule.take()
+        if not names:
+            return None
+        self._follower.running[trial_id] = names
+        return {"work": names}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._follower.over(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a new plan is made from the store each time."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: see `save`."""
+
+
+class _Follower(_OfTheDriver, tune.Callback):
+    """Turns the results of trials into events, and the death of an actor into a failure."""
+
+    def __init__(self, schedule: Schedule, emit: Emit) -> None:
+        self.running: dict[str, list[str]] = {}
+        self._schedule = schedule
+        self._emit = emit
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+        for event in from_json(result.get("events", "[]")):
+            self._emit(event)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._emit(Note("a trainer died; its work goes on in another one"))
+
+    def over(self, trial_id: str) -> None:
+        """A trial ended. What it was given and did not tell of is lost: its actor died too often."""
+        for name in self.running.pop(trial_id, []):
+            if name not in self._schedule.done | self._schedule.failed:
+                self._emit(
+                    WorkFailed(name, name, 0, "the trainer died more often than resources.max_failures", "")
+                )
+
+
+class _Stop(_OfTheDriver, tune.Stopper):
+    """Ends the experiment when the user asks for it."""
+
+    def __init__(self, asked: threading.Event) -> None:
+        self._asked = asked
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._asked.is_set()
+
+
+@contextmanager
+def _cluster(address: str | None, resources: Resources) -> Iterator[None]:
+    """A connection to a Ray cluster: one that is there already, or a local one for as long as this lasts.
+
+    Raises: BadInput, if nothing answers at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    variables = thread_variables(resources.threads)
+    if "PYTHONPATH" in os.environ or "" in sys.path:
+        variables["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if address is None else None,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            runtime_env={"env_vars": variables},
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise
+        raise BadInput(f"--address: expected a Ray cluster at {address}, got {error}") from None
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process as it always does."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

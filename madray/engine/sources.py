@@ -1,0 +1,146 @@
+"""Where real samples come from: the user's data folder once, the store ever after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from madray.errors import BadInput
+from madray.forest import Source
+from madray.keys import digest
+from madray.references import build_reference
+from madray.samples import SampleSet
+from madray.spec.chain import Chain
+from madray.spec.metrics import PrecisionRecall
+from madray.store import Store
+from madray.tables import FILE, table_bytes
+
+_OVERLAP = 0.05
+"""Fresh draws that share more than this much of their samples are worth a word."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one must know of a reference to check a chain against it."""
+
+    size: int | None
+    shape: tuple[int, ...]
+    classes: int | None
+
+
+class Sources:
+    """The references of a sweep, by content. Only the driver has one: only it reads `--data`."""
+
+    def __init__(self, store: Store, *, data: Path | None, recorded: dict[str, str]) -> None:
+        """
+        Args:
+            data: the user's data folder.
+            recorded: what an earlier run found: digests of content by the digest of the reference's settings.
+        """
+        self._store = store
+        self._data = data
+        self._known: dict[str, Source] = {}
+        self._facts: dict[str, Facts] = {}
+        self._read: dict[str, SampleSet] = {}
+        self.content = dict(recorded)
+
+    def source(self, chain: Chain) -> Source:
+        """The reference of a chain and the digest of its content.
+
+        Raises: BadInput, if its data are neither in the data folder nor in the store.
+        """
+        name = digest(chain.reference.canonical() | {"path": getattr(chain.reference, "path", "")})
+        if name not in self._known:
+            self._known[name] = self._find(name, chain.reference)
+        return self._known[name]
+
+    def check(self, chain: Chain) -> list[str]:
+        """Check a chain against what its reference has; returns what is worth saying, but not wrong.
+
+        Raises: BadInput, if sizes ask for more than a finite reference has, or λ < 1 needs labels it has not.
+        """
+        source = self.source(chain)
+        facts = self._facts_of(source)
+        if facts.classes is None and chain.generator.needs_labels_for_bias:
+            for bias in (chain.bias, *chain.measure_bias):
+                if bias < 1:
+                    raise BadInput(
+                        f"chain.lambda: expected 1 for {chain.generator.kind} on {chain.reference.kind}, which has no "
+                        f"labels to guide towards, got {bias:g}"
+                    )
+        for metric in chain.measured:
+            if isinstance(metric, PrecisionRecall) and metric.k >= chain.n_eval:
+                raise BadInput(f"chain.n_eval: expected more than k = {metric.k}, got {chain.n_eval}")
+        if facts.size is None:
+            return []
+        asked = {"n_ini": chain.n_ini, "n_r": chain.real_size, "n_fixed": chain.n_fixed or 0}
+        if any(metric.needs_real for metric in chain.measured):
+            asked["n_eval"] = chain.n_eval
+        for field, n in asked.items():
+            if n > facts.size:
+                raise BadInput(
+                    f"chain.{field}: expected at most the {facts.size} samples of {chain.reference.kind}, got {n}"
+                )
+        return _overlaps(chain, facts.size)
+
+    def bring(self, sources: Iterable[Source]) -> None:
+        """Decode what is not in the store yet into it."""
+        for source in sources:
+            if source.content is not None and not self._store.has("references", source.key):
+                samples = self._samples(source)
+                facts = {"size": len(samples), "shape": list(samples.shape), "classes": samples.classes}
+                files = {FILE: table_bytes(samples.to_arrow()), "facts.json": json.dumps(facts).encode()}
+                self._store.commit("references", source.key, files)
+
+    def _find(self, name: str, settings: Any) -> Source:
+        from madray.references.content import content_digest
+
+        try:
+            source = Source(settings, content_digest(settings, self._data))
+        except BadInput:
+            # Data that an earlier run has read need not be at hand again.
+            source = Source(settings, self.content.get(name))
+            if source.content is None or not self._store.has("references", source.key):
+                raise
+        if source.content is not None:
+            self.content[name] = source.content
+        return source
+
+    def _facts_of(self, source: Source) -> Facts:
+        if source.key not in self._facts:
+            if source.content is None:
+                reference = build_reference(source.settings, None)
+                self._facts[source.key] = Facts(reference.size, reference.shape, reference.classes)
+            elif self._store.has("references", source.key, "facts.json"):
+                told = json.loads(self._store.read("references", source.key, "facts.json")["facts.json"])
+                self._facts[source.key] = Facts(told["size"], tuple(told["shape"]), told["classes"])
+            else:
+                samples = self._samples(source)
+                self._facts[source.key] = Facts(len(samples), samples.shape, samples.classes)
+        return self._facts[source.key]
+
+    def _samples(self, source: Source) -> SampleSet:
+        from madray.references.content import read
+
+        if source.key not in self._read:
+            self._read[source.key] = read(source.settings, self._data)
+        return self._read[source.key]
+
+
+def _overlaps(chain: Chain, size: int) -> list[str]:
+    notes = []
+    fresh = chain.real_size if "fresh" in getattr(chain.loop, "real", "") else 0
+    if fresh / size > _OVERLAP:
+        notes.append(
+            f"fresh sets of n_r = {fresh} out of {size} samples of {chain.reference.kind} share {fresh / size:.0%} "
+            "of their samples on average: they are not fresh"
+        )
+    if any(metric.needs_real for metric in chain.measured) and 2 * chain.n_eval > size:
+        notes.append(
+            f"n_eval = {chain.n_eval} is more than half of the {size} samples of {chain.reference.kind}: "
+            "there is no floor, real samples against other real ones"
+        )
+    return notes

@@ -1,0 +1,199 @@
+"""What a store knows of a sweep by name: write-once records, and the rows of finished generations.
+
+`sweeps/<name>/` holds three folders, `records`, `rows` and `failures`. A file in them is named by the time
+it was written and the digest of its content, and is never touched again; the newest whole record counts.
+`status` and `table` read nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from madray.errors import BadInput
+from madray.store import Store
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finished generation of a chain.
+
+    Attributes:
+        chain: id of the chain.
+        key: names the numbers (`ChainPlan.row_key`).
+        numbers: what was measured.
+        like: digest of the generator and the reference: fits that take about as long.
+        n: size of the training set.
+        seconds, size_bytes: what it took; NaN where another run made it and did not say.
+    """
+
+    chain: str
+    t: int
+    key: str
+    generation: str
+    numbers: Mapping[str, float]
+    picture: str
+    like: str
+    n: int
+    seconds: float
+    size_bytes: float
+
+
+@dataclass(frozen=True)
+class ChainRecord:
+    """What the ledger says of one chain of a sweep: its cell, its seed, its keys."""
+
+    id: str
+    point: Mapping[str, Any]
+    seed: int
+    generations: Sequence[str]
+    rows: Sequence[str]
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """A sweep as it was last run.
+
+    Attributes:
+        created: when the first record of this name was written, in seconds since 1970.
+        text: the sweep file, with overrides applied.
+        content: digest of the content of each finite reference, by the digest of its settings.
+        columns: names of the measured numbers, in the table's order.
+        floors: keys of the measurements of real samples against real samples, by the column's name.
+    """
+
+    name: str
+    created: float
+    text: str
+    content: Mapping[str, str]
+    columns: Sequence[str]
+    floors: Mapping[str, str]
+    chains: Sequence[ChainRecord]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A generation that could not be made, and why."""
+
+    generation: str
+    t: int
+    chains: Sequence[str]
+    error: str
+    traceback: str
+
+
+class Ledger:
+    """The records and rows of one sweep."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.name = name
+        self._store = store
+        self._last = 0
+
+    @staticmethod
+    def names(store: Store) -> list[str]:
+        """The sweeps that a store knows."""
+        return store.names("sweeps")
+
+    def record(self) -> SweepRecord:
+        """The newest whole record.
+
+        Raises: BadInput, if the store knows no sweep of this name.
+        """
+        found = self.find()
+        if found is None:
+            known = ", ".join(self.names(self._store)) or "none"
+            raise BadInput(
+                f"expected the name of a sweep in {self._store.uri}, got {self.name!r}; there are: {known}"
+            )
+        return found
+
+    def find(self) -> SweepRecord | None:
+        """The newest whole record, or None."""
+        for file in reversed(self._store.names(self._folder("records"))):
+            data = self._read("records", file)
+            if data is not None:
+                told = json.loads(data)
+                chains = [ChainRecord(**chain) for chain in told.pop("chains")]
+                return SweepRecord(**told, chains=chains)
+        return None
+
+    def write_record(self, record: SweepRecord) -> None:
+        """Write a record, unless the newest one says the same."""
+        if self.find() != record:
+            self._write("records", "json", json.dumps(asdict(record), ensure_ascii=False).encode())
+
+    def rows(self) -> dict[tuple[str, int, str], Row]:
+        """All rows ever finished, by chain, t and key; of two that say the same, the one that knows its time."""
+        found: dict[tuple[str, int, str], Row] = {}
+        for file in self._store.names(self._folder("rows")):
+            data = self._read("rows", file)
+            for told in [] if data is None else pq.read_table(io.BytesIO(data)).to_pylist():
+                row = Row(**{**told, "numbers": json.loads(told["numbers"])})
+                place = (row.chain, row.t, row.key)
+                if place not in found or row.seconds == row.seconds:
+                    found[place] = row
+        return found
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add finished rows."""
+        if rows:
+            told = [{**asdict(row), "numbers": json.dumps(dict(row.numbers))} for row in rows]
+            sink = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(told), sink)
+            self._write("rows", "parquet", sink.getvalue())
+
+    def failures(self) -> list[Failure]:
+        """The newest failure of each generation that ever failed; it may have been made since."""
+        found = {}
+        for file in self._store.names(self._folder("failures")):
+            data = self._read("failures", file)
+            if data is not None:
+                failure = Failure(**json.loads(data))
+                found[failure.generation] = failure
+        return list(found.values())
+
+    def write_failure(self, failure: Failure) -> None:
+        """Keep why a generation could not be made."""
+        self._write("failures", "json", json.dumps(asdict(failure), ensure_ascii=False).encode())
+
+    def _folder(self, part: str) -> str:
+        return f"sweeps/{self.name}/{part}"
+
+    def _write(self, part: str, ending: str, data: bytes) -> None:
+        # Names sort by time, also when two are written within one tick of the clock.
+        self._last = max(time.time_ns(), self._last + 1)
+        self._store.put(f"{self._folder(part)}/{self._last:020d}-{_digest(data)}.{ending}", data)
+
+    def _read(self, part: str, file: str) -> bytes | None:
+        data = self._store.get(f"{self._folder(part)}/{file}")
+        if _digest(data) != file.rpartition(".")[0].rpartition("-")[2]:
+            self._store.notes.append(
+                f"{self._folder(part)}/{file} does not agree with its digest; it is passed over"
+            )
+            return None
+        return data
+
+
+def finished(
+    record: SweepRecord, rows: Mapping[tuple[str, int, str], Row]
+) -> Iterable[tuple[ChainRecord, int, Row]]:
+    """The rows of the sweep as it stands, chain by chain, in order of t."""
+    for chain in record.chains:
+        for t, key in enumerate(chain.rows, start=1):
+            row = rows.get((chain.id, t, key))
+            if row is not None:
+                yield chain, t, row
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:24]

@@ -1,0 +1,94 @@
+"""From samples to features: what every comparison with the real side looks at.
+
+A metric that compares does so in features, and one extractor makes them for the whole sweep. An
+extractor of ours has settings in `madray.spec.metrics` (with a `kind`, and `implementation`, the import
+path of a function of settings and samples); one of the user's own is named by import path, built with
+its settings as keywords, and called with samples.
+
+A network (LeNet for digits, as in the paper; Inception for photographs) plugs in as settings with three
+things: where its weights lie (in `not_in_key`: a place is no property), the digest of their bytes (an
+ordinary field, so that it stands in `canonical()`, and with it in the key of every measurement: other
+weights, other numbers), and `implementation`, which checks the digest when it loads the weights, keeps
+them in the process by a `functools.lru_cache` on it, and passes samples forward in batches of one fixed
+size, since forward passes change bits with it. Torch is imported in that function's module, not here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madray.errors import BadInput
+from madray.samples import SampleSet
+from madray.spec.imported import Imported, load_object
+
+if TYPE_CHECKING:
+    from madray.spec.metrics import AnyExtractor, Identity
+
+Features = NDArray[np.floating[Any]]
+"""Shape (n, d), float32 or float64."""
+
+
+def identity(samples: SampleSet) -> NDArray[np.float32]:
+    """The samples themselves, shape (n, d): vectors as they are, images as vectors of [0, 1].
+
+    >>> identity(SampleSet(np.full((1, 1, 1, 2), 255, np.uint8)))
+    array([[1., 1.]], dtype=float32)
+    """
+    return samples.flat()
+
+
+def extract_identity(settings: Identity, samples: SampleSet) -> NDArray[np.float32]:
+    """The samples themselves."""
+    return identity(samples)
+
+
+def extract(settings: AnyExtractor, samples: SampleSet) -> NDArray[np.float32]:
+    """Features of the samples, shape (n, d), float32, one row a sample.
+
+    Raises: BadInput, if what the extractor gives are not n rows of finite numbers.
+
+    >>> from madray.spec.metrics import Identity
+    >>> extract(Identity(), SampleSet(np.ones((2, 3), np.float32))).shape
+    (2, 3)
+    """
+    implementation = load_object(settings.implementation)
+    if isinstance(settings, Imported):
+        features = implementation(**settings.settings)(samples)
+    else:
+        features = implementation(settings, samples)
+    try:
+        found = feature_matrix(f"{settings.kind}'s", features)
+        if len(found) != len(samples):
+            raise ValueError(f"expected {len(samples)} rows of features, got {len(found)}, try one a sample")
+        with np.errstate(over="ignore"):
+            return feature_matrix(f"{settings.kind}'s", found.astype(np.float32))
+    except ValueError as error:
+        raise BadInput(f"extractor {settings.kind}: {error}") from None
+
+
+def feature_matrix(whose: str, features: Any) -> Features:
+    """The features as finite numbers of shape (n, d), n and d at least 1: float32 kept, all else float64.
+
+    Args:
+        whose: "real" or "generated", for the messages.
+
+    Raises: ValueError.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "fiu":
+        raise ValueError(
+            f"expected {whose} features to be numbers of shape (n, d), "
+            f"got {features.dtype} of shape {features.shape}, try features.reshape(n, -1)"
+        )
+    dtype = np.dtype(np.float32 if features.dtype == np.float32 else np.float64)
+    matrix: Features = np.ascontiguousarray(features, dtype)
+    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"expected finite {whose} features, got NaN or infinity in {len(bad)} of {len(matrix)} rows "
+            f"(the first: {bad[0]}), try to find out what made them"
+        )
+    return matrix

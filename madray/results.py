@@ -1,0 +1,149 @@
+"""Reading a sweep's results: tables, models, samples, pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from madray.errors import BadInput, Missing
+from madray.generators.protocol import Generator, build_generator, sample
+from madray.ledger import ChainRecord, Ledger, Row, SweepRecord
+from madray.samples import SampleSet
+from madray.spec.reading import Cell, label, parse_sweep, plain
+from madray.store import Store
+from madray.streams import Stream
+from madray.table import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open(store: str | os.PathLike[str]) -> Results:  # noqa: A001 - madray.open reads as it should
+    """The sweeps in a store, by name: `madray.open("madray-store")["quickstart"].table()`."""
+    return Results(Store.open(store))
+
+
+class Results(Mapping[str, "SweepResults"]):
+    """The sweeps of a store, by name."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getitem__(self, name: str) -> SweepResults:
+        """Raises: BadInput, if the store knows no sweep of this name."""
+        return SweepResults(self._store, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(Ledger.names(self._store))
+
+    def __len__(self) -> int:
+        return len(Ledger.names(self._store))
+
+
+class SweepResults:
+    """One sweep, as far as it has come."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._ledger = Ledger(store, name)
+        self.record: SweepRecord = self._ledger.record()
+        self.name = name
+
+    def arrow(self) -> pa.Table:
+        """A row per cell, seed and generation, as an Arrow table."""
+        return table(self.record, self._ledger.rows())
+
+    def table(self) -> pd.DataFrame:
+        """A row per cell, seed and generation, as a pandas data frame."""
+        frame: pd.DataFrame = self.arrow().to_pandas()
+        return frame
+
+    def generation(
+        self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None
+    ) -> GenerationResults:
+        """Generation t of a cell, for example `generation({"loop": "fresh_data", "lambda": 0.5}, 4)`.
+
+        Args:
+            cell: values of grid fields; those that leave more than one cell are refused.
+            t: from 1 on.
+            seed: the first one where None.
+
+        Raises: BadInput, if no or several cells match, or the chain is shorter than t.
+        """
+        chain = self._chain(dict(cell or {}), seed)
+        if not 1 <= t <= len(chain.generations):
+            raise BadInput(f"expected a generation from 1 to {len(chain.generations)}, got {t}")
+        rows = self._ledger.rows()
+        return GenerationResults(
+            self._store, self._cell(chain), chain.generations[t - 1], t, chain.seed, rows
+        )
+
+    def grid(self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None) -> bytes:
+        """The stored picture of generation t's first samples, as PNG.
+
+        Raises: Missing, if there is none: the generation is not made, or its samples are no images.
+        """
+        chain = self._chain(dict(cell or {}), seed)
+        row = self._ledger.rows().get((chain.id, t, chain.rows[t - 1]))
+        files = self._store.read("pictures", row.picture) if row is not None and row.picture else {}
+        if "grid.png" not in files:
+            raise Missing(f"expected a picture of generation {t} of {label(chain.point)}, found none")
+        return files["grid.png"]
+
+    def _chain(self, wanted: dict[str, Any], seed: int | None) -> ChainRecord:
+        matching = [
+            chain
+            for chain in self.record.chains
+            if all(
+                name in chain.point and plain(chain.point[name]) == plain(value)
+                for name, value in wanted.items()
+            )
+            and seed in (None, chain.seed)
+        ]
+        if len({label(chain.point) for chain in matching}) != 1:
+            cells = "; ".join(dict.fromkeys(label(chain.point) for chain in matching or self.record.chains))
+            raise BadInput(f"expected one cell for {wanted or 'no fields'}, got {len(matching)} of: {cells}")
+        return matching[0]
+
+    def _cell(self, chain: ChainRecord) -> Cell:
+        _, cells = parse_sweep(self.record.text, name=self.name)
+        return next(cell for cell in cells if plain(dict(cell.point)) == plain(dict(chain.point)))
+
+
+@dataclass(frozen=True)
+class GenerationResults:
+    """One generation of one chain."""
+
+    store: Store
+    cell: Cell
+    key: str
+    t: int
+    seed: int
+    rows: Mapping[tuple[str, int, str], Row]
+
+    def model(self) -> Generator:
+        """The fitted generator. Raises: Missing, if it was not made or not kept."""
+        import tempfile
+
+        files = self.store.read("generations", self.key)
+        generator = build_generator(self.cell.chain.generator)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                (Path(folder) / name).write_bytes(data)
+            generator.load(Path(folder))
+        return generator
+
+    def sample(self, n: int, *, bias: float | None = None, stream: Stream | None = None) -> SampleSet:
+        """n fresh samples at the chain's λ, or another one; the same each time, unless a stream is given."""
+        return sample(
+            self.model(),
+            n,
+            chunk=self.cell.chain.generator.chunk,
+            bias=self.cell.chain.bias if bias is None else bias,
+            stream=stream or Stream.of(self.seed, self.t, "look"),
+        )

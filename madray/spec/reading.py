@@ -1,0 +1,196 @@
+"""Reads a sweep file: YAML → overrides → the sweep → its cells, each a checked chain."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from madray.errors import BadInput
+from madray.keys import canonical
+from madray.spec.base import nearest, show
+from madray.spec.chain import Chain
+from madray.spec.problems import first_problem
+from madray.spec.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid.
+
+    Attributes:
+        point: the grid's fields, by dotted name, and their values here, as the file writes them.
+        chain: the whole chain, checked.
+    """
+
+    point: Mapping[str, Any]
+    chain: Chain
+
+
+def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Cell]]:
+    """The sweep in a file and its cells, with `path=value` overrides applied.
+
+    Raises: BadInput, in one line that names the file, the field, what was expected and what was found.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: expected a sweep file, got {error}") from None
+    return parse_sweep(text, name=str(path), overrides=overrides)
+
+
+def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Cell]]:
+    """As `read_sweep`, of a text; `name` is what errors call it."""
+    try:
+        raw = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{name}: expected YAML, got {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise BadInput(f"{name}: expected a mapping with name and chain, got {show(raw)}")
+    for override in overrides:
+        _override(raw, override)
+    return check_sweep(raw, name=name)
+
+
+def check_sweep(raw: Mapping[str, Any], *, name: str) -> tuple[Sweep, list[Cell]]:
+    """The sweep that plain data stands for, and its cells."""
+    try:
+        sweep = Sweep.model_validate(dict(raw))
+    except ValidationError as error:
+        path, problem = first_problem(error)
+        raise BadInput(f"{name}: {path or 'the file'}: {problem}") from None
+    cells = list(_cells(sweep, name))
+    _sizes_are_used(sweep, cells, name)
+    return sweep, cells
+
+
+def plain(value: Any) -> str:
+    """A value of the grid as one short text: bare words and numbers as they are, mappings as JSON."""
+    try:
+        return value if isinstance(value, str) else canonical(value)
+    except (TypeError, ValueError):
+        return repr(value)  # it will be refused; until then it has to be shown
+
+
+def _cells(sweep: Sweep, name: str) -> Iterator[Cell]:
+    seen: set[str] = set()
+    for values in itertools.product(*sweep.grid.values()):
+        point = dict(zip(sweep.grid, values, strict=True))
+        raw = copy.deepcopy(sweep.chain)
+        for path, value in point.items():
+            _set(raw, path, copy.deepcopy(value), name=f"{name}: grid.{path}")
+        try:
+            chain = Chain.model_validate(raw)
+        except ValidationError as error:
+            path, problem = first_problem(error, at="chain")
+            raise BadInput(f"{name}: {path}: {problem}{_in_cell(point, path)}") from None
+        except BadInput as error:
+            raise BadInput(f"{name}: chain: {error}") from None
+        if (told := label(point)) in seen:
+            raise BadInput(f"{name}: grid: expected different cells, got one twice ({told})")
+        seen.add(told)
+        yield Cell(point, chain)
+
+
+def _in_cell(point: Mapping[str, Any], path: str) -> str:
+    """Which cell has the problem, where it depends on the cell."""
+    heads = {field.partition(".")[0] for field in point}
+    _, _, field = path.partition(".")
+    if not point or (
+        field and field.partition(".")[0] not in heads | {"n_r", "n_s", "lambda", "memory", "p"}
+    ):
+        return ""
+    return f" (in the cell {label(point)})"
+
+
+def label(point: Mapping[str, Any]) -> str:
+    """How a cell is called in messages: `loop=fresh_data, lambda=0.5`.
+
+    >>> label({"loop": "fresh_data", "lambda": 0.5})
+    'loop=fresh_data, lambda=0.5'
+    """
+    return ", ".join(f"{path}={plain(value)}" for path, value in point.items()) or "the only cell"
+
+
+def _sizes_are_used(sweep: Sweep, cells: Sequence[Cell], name: str) -> None:
+    """Refuse a size that no cell of the sweep makes use of: its writer expects something else."""
+    uses: dict[str, tuple[str, Callable[[Chain], bool]]] = {
+        "n_r": ("a real part", lambda chain: chain.loop.has_real),
+        "n_s": ("a synthetic part", lambda chain: chain.loop.has_synthetic),
+        "n_fixed": (
+            "the real part fixed+fresh",
+            lambda chain: getattr(chain.loop, "real", "") == "fixed+fresh",
+        ),
+    }
+    for field, (part, used) in uses.items():
+        given = [cell.chain for cell in cells if getattr(cell.chain, field) is not None]
+        if given and not any(used(chain) for chain in given):
+            raise BadInput(
+                f"{name}: chain.{field}: expected a cell whose loop has {part}, got none; leave {field} out"
+            )
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise BadInput(f"--set: expected path=value, got {override!r}; try --set chain.generations=3")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        raise BadInput(f"--set {path}: expected a YAML value, got {text!r}") from None
+    if path.startswith("grid."):
+        # A grid's fields are dotted names themselves: all behind `grid.` is one of them.
+        grid = raw.setdefault("grid", {})
+        if not isinstance(grid, dict):
+            raise BadInput(f"grid: expected a mapping, got {show(grid)}")
+        grid[path.removeprefix("grid.")] = value
+        return
+    head = path.partition(".")[0]
+    known = list(Sweep.model_fields)
+    if head not in known:
+        raise BadInput(
+            f"--set {path}: expected one of {', '.join(known)} to begin it; {nearest(head, known)}"
+        )
+    _set(raw, path, value, name=f"--set {path}")
+
+
+def _set(raw: dict[str, Any], path: str, value: Any, *, name: str) -> None:
+    """Set a field by its dotted path; a bare name on the way becomes a mapping with `kind`."""
+    *way, last = path.split(".")
+    here = raw
+    for part in way:
+        inside = here.setdefault(part, {})
+        if isinstance(inside, str):
+            inside = here[part] = {"kind": inside}
+        if not isinstance(inside, dict):
+            raise BadInput(f"{name}: expected a mapping at {part}, got {show(inside)}")
+        here = inside
+    here[last] = value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people read it: 1e-3 is a number, and a key that stands twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)

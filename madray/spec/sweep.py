@@ -1,0 +1,121 @@
+"""The sweep file as types: a chain of constants, a grid over any of its fields, seeds, resources."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+from madray.spec.base import Count, Positive, Prose, Settings, Size, refuse, refuse_at
+
+
+class Keep(Settings):
+    """Which generations' weights and samples stay in the store; records and measurements always stay."""
+
+    every: int | None = None
+    """n: generations n, 2n, …; 1: all; None: none but the last."""
+
+    def keeps(self, t: int, last: int) -> bool:
+        """Whether generation t of a chain of `last` stays. The last always does.
+
+        >>> [t for t in range(1, 8) if Keep(every=3).keeps(t, last=7)]
+        [3, 6, 7]
+        """
+        return t == last or (self.every is not None and t % self.every == 0)
+
+    def written(self) -> str:
+        """As the file says it: `all`, `last` or `every n`."""
+        return {None: "last", 1: "all"}.get(self.every, f"every {self.every}")
+
+
+class _ReadsKeep:
+    """Reads `all`, `last` or `every n`."""
+
+    def read(self, value: Any) -> Keep:
+        if isinstance(value, Keep):
+            return value
+        if value == "all":
+            return Keep(every=1)
+        if value == "last":
+            return Keep()
+        found = re.fullmatch(r"every ([1-9]\d*)", value) if isinstance(value, str) else None
+        if found is None:
+            raise refuse("all, last, or every n", value)
+        return Keep(every=int(found[1]))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.read,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda keep: keep.written()),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^(all|last|every [1-9]\d*)$"}
+
+
+class Resources(Settings):
+    """What a chain may take of the machines. Nothing here stands in a key.
+
+    Results agree byte for byte for one number of `threads`; the rest changes nothing at all.
+    """
+
+    cpus: Positive = Field(1.0, description="CPUs of a trainer")
+    gpus: float = Field(0.0, ge=0, description="GPUs of a trainer; a fraction shares one")
+    threads: Size = Field(1, description="threads of numerical libraries in every process")
+    concurrent: Size | None = Field(None, description="trainers at a time; as many as fit without")
+    samplers: Count = Field(0, description="further actors of a trainer, of 1 CPU each, that only sample")
+    max_failures: Count = Field(3, description="how often a trainer may die before its work counts as failed")
+    checkpoint_seconds: Positive = Field(30.0, description="how often a long fit leaves a checkpoint")
+    tables_gb: Positive = Field(4.0, description="how much of the object store shared samples may fill")
+
+
+class Sweep(Settings):
+    """A grid of cells, each run from some seeds."""
+
+    name: str = Field(description="what the sweep is called in the store and in MLflow")
+    chain: dict[str, Any] = Field(description="fields of a chain that all cells share")
+    grid: dict[str, list[Any]] = Field(
+        {}, description="lists of values by (dotted) field of the chain; every combination is a cell"
+    )
+    seeds: Annotated[int, Field(gt=0)] | list[Count] = Field(
+        1, description="how many seeds (0, 1, …), or which"
+    )
+    resources: Resources = Field(Resources(), description="what a chain may take of the machines")
+    keep: Annotated[Any, _ReadsKeep()] = Field(
+        Keep(every=1), description="whose weights and samples stay: all, last, or every n generations"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+            raise refuse("letters, digits, dots, dashes and underscores, at most 100", name)
+        return name
+
+    @field_validator("grid")
+    @classmethod
+    def _lists_have_values(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for path, values in grid.items():
+            if not values:
+                raise refuse_at(path, "at least one value", Prose("an empty list"))
+            if path.partition(".")[0] in ("n_eval", "metrics", "extractor", "measure_bias", "generations"):
+                raise refuse_at(
+                    path, "one value for all cells", Prose("a list in the grid"), "put it under chain"
+                )
+        return grid
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Sweep:
+        seeds = self.seeds
+        if isinstance(seeds, list) and (not seeds or len(set(seeds)) < len(seeds)):
+            raise refuse_at("seeds", "a list of different seeds", seeds)
+        return self
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, in order."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else sorted(self.seeds)

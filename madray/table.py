@@ -1,0 +1,89 @@
+"""The table of a sweep: a row per cell, seed and generation, the same byte for byte however it came about."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from madray.keys import canonical
+from madray.ledger import Row, SweepRecord, finished
+
+Value = float | int | str | None
+
+
+def table(record: SweepRecord, rows: Mapping[tuple[str, int, str], Row]) -> pa.Table:
+    """All grid fields, seed and generation, then all measurements, sorted by the former.
+
+    A field of the grid whose values are not all numbers is written as text, mappings as JSON.
+    """
+    fields = list(record.chains[0].point) if record.chains else []
+    lines: list[tuple[list[Any], dict[str, Value]]] = []
+    for chain, t, row in finished(record, rows):
+        point = {field: _cell(chain.point[field]) for field in fields}
+        numbers = {name: row.numbers.get(name, math.nan) for name in record.columns}
+        order = [*(_order(value) for value in point.values()), chain.seed, t]
+        lines.append((order, {**point, "seed": chain.seed, "generation": t, **numbers}))
+    lines.sort(key=lambda line: line[0])
+    told = [line for _, line in lines]
+    columns = {field: _column([line[field] for line in told]) for field in fields}
+    columns |= {
+        field: pa.array([line[field] for line in told], pa.int64()) for field in ("seed", "generation")
+    }
+    columns |= {name: pa.array([line[name] for line in told], pa.float64()) for name in record.columns}
+    return pa.table(columns)
+
+
+def to_csv(made: pa.Table) -> bytes:
+    """Comma-separated values; numbers as the shortest text that reads back the same, NaN as `nan`."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(made.column_names)
+    for line in made.to_pylist():
+        writer.writerow(line.values())
+    return sink.getvalue().encode()
+
+
+def to_json(made: pa.Table) -> bytes:
+    """A JSON list with an object a row; NaN as null."""
+    lines = [
+        {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in line.items()
+        }
+        for line in made.to_pylist()
+    ]
+    return (json.dumps(lines, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def to_parquet(made: pa.Table) -> bytes:
+    """A Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(made, sink)
+    return sink.getvalue()
+
+
+def _cell(value: Any) -> Value:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return canonical(value)
+    return value
+
+
+def _order(value: Value) -> tuple[int, float, str]:
+    return (1, 0.0, value) if isinstance(value, str) else (0, float(value or 0), "")
+
+
+def _column(values: Sequence[Value]) -> pa.Array:
+    if any(isinstance(value, str) for value in values):
+        return pa.array(
+            [value if isinstance(value, str) else canonical(value) for value in values], pa.string()
+        )
+    if all(isinstance(value, int) for value in values):
+        return pa.array(values, pa.int64())
+    return pa.array([float(value or 0) for value in values], pa.float64())
