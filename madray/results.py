@@ -111,8 +111,8 @@ class SweepResults:
         return matching[0]
 
     def _cell(self, chain: ChainRecord) -> Cell:
-        _, cells = parse_sweep(self.record.text, name=self.name)
-        return next(cell for cell in cells if plain(dict(cell.point)) == plain(dict(chain.point)))
+        file = parse_sweep(self.record.text, name=self.name)
+        return next(cell for cell in file.cells if plain(dict(cell.point)) == plain(dict(chain.point)))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from madray.engine.events import Event
 from madray.engine.local import execute_here
 from madray.engine.prepare import prepare
@@ -46,12 +44,10 @@ def run_chain(
     np.True_
     """
     raw = {"name": name, "chain": dict(chain), "seeds": [seed]}
-    sweep, cells = check_sweep(raw, name="chain")
+    file = check_sweep(raw, name="chain")
     place = Store.open(store if store is not None else tempfile.mkdtemp(prefix="madray-"))
     folder = data or os.environ.get("MADRAY_DATA")
-    prepared = prepare(
-        sweep, cells, yaml.safe_dump(raw, sort_keys=False), store=place, data=Path(folder) if folder else None
-    )
+    prepared = prepare(file, store=place, data=Path(folder) if folder else None)
     outcome = run(prepared, executor=execute_here, display=_Nothing())
     if outcome.stopped:
         raise KeyboardInterrupt

@@ -128,7 +128,9 @@ class _Segments(_OfTheDriver, Searcher):
         self._follower.running[trial_id] = names
         return {"work": names}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         self._follower.over(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
@@ -146,7 +148,9 @@ class _Follower(_OfTheDriver, tune.Callback):
         self._schedule = schedule
         self._emit = emit
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         for event in from_json(result.get("events", "[]")):
             self._emit(event)
 
@@ -186,7 +190,9 @@ def _cluster(address: str | None, resources: Resources) -> Iterator[None]:
         return
     variables = thread_variables(resources.threads)
     if "PYTHONPATH" in os.environ or "" in sys.path:
-        variables["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        variables["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]).rstrip(
+            os.pathsep
+        )
     try:
         ray.init(
             address=address or "local",

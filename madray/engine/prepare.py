@@ -17,7 +17,7 @@ from madray.ledger import ChainRecord, Ledger, Row, SweepRecord
 from madray.plan import ChainPlan, Forest, Pair, Plan, grow, plan
 from madray.spec.base import short
 from madray.spec.chain import Chain
-from madray.spec.reading import Cell, plain
+from madray.spec.reading import SweepFile, plain
 from madray.spec.sweep import Sweep
 from madray.store import Store
 
@@ -31,10 +31,11 @@ class Prepared:
     """A sweep whose keys are known and whose plan is made.
 
     Attributes:
-        text: the sweep file, with overrides applied.
-        notes: what is worth saying before work starts.
+        record: what the ledger will know of the sweep.
+        before: what it knew until now.
+        rows: the finished rows that the ledger knows.
         markers: what the store holds of the sweep.
-        rows: the finished rows that the ledger knows, and those that it only has to write down.
+        notes: what is worth saying before work starts.
     """
 
     sweep: Sweep
@@ -50,11 +51,12 @@ class Prepared:
     notes: Sequence[str]
 
 
-def prepare(sweep: Sweep, cells: Sequence[Cell], text: str, *, store: Store, data: Path | None) -> Prepared:
+def prepare(file: SweepFile, *, store: Store, data: Path | None) -> Prepared:
     """Find out what a sweep is and what of it is missing. Writes nothing.
 
     Raises: BadInput, if the data are not there, or a cell asks for more than they have.
     """
+    sweep, cells = file.sweep, file.cells
     ledger = Ledger(store, sweep.name)
     before = ledger.find()
     sources = Sources(store, data=data, recorded=dict(before.content) if before is not None else {})
@@ -66,7 +68,7 @@ def prepare(sweep: Sweep, cells: Sequence[Cell], text: str, *, store: Store, dat
     record = SweepRecord(
         name=sweep.name,
         created=before.created if before is not None else round(time.time(), 3),
-        text=text,
+        text=file.text,
         content=sources.content,
         columns=_columns(forest),
         floors=_floors(forest),

@@ -36,7 +36,9 @@ class SpreadOverSamplers:
         self._samplers = [
             remote.options(
                 # Bundle 0 is the trainer's. An actor outside the trial's bundles would wait for ever.
-                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=1 + place),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    group, placement_group_bundle_index=1 + place
+                ),
                 runtime_env={"env_vars": thread_variables(threads)},
             ).remote(store)
             for place in range(count)

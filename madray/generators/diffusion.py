@@ -29,7 +29,7 @@ class Schedule:
 
     >>> schedule = Schedule.cosine(4)
     >>> schedule.signal.round(3).tolist()
-    [1.0, 0.848, 0.494, 0.143, 0.0]
+    [1.0, 0.847, 0.494, 0.144, 0.0]
     """
 
     beta: Array
@@ -93,7 +93,7 @@ def ancestral(
     *,
     schedule: Schedule,
     variance: Literal["beta", "posterior"],
-    clip: bool,
+    bounds: tuple[torch.Tensor, torch.Tensor] | None,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """x_0 from x_T ~ N(0, 1), step by step from q(x_{t−1} | x_t, x̂_0).
@@ -106,7 +106,7 @@ def ancestral(
         epsilon: the noise in x_t; called T times, with t = T … 1.
         shape: of what is made, the number of samples first.
         variance: σ_t² = β_t, or β̃_t of the posterior.
-        clip: whether x̂_0 is clipped to [−1, 1], where all data lie there.
+        bounds: between which x̂_0 is clipped, shapes of one sample; None for numbers without bounds.
         generator: gives x_T and every z; what is made lies on its device.
 
     Returns: x_0, float32.
@@ -120,8 +120,8 @@ def ancestral(
         signal = schedule.signal[t]
         x0 = torch.mul(x, signal**-0.5)
         x0.add_(epsilon(x, t), alpha=-(((1 - signal) / signal) ** 0.5))
-        if clip:
-            x0.clamp_(-1, 1)
+        if bounds:
+            x0.clamp_(*bounds)
         x.mul_(b).add_(x0, alpha=a)
         if t > 1:
             sigma = (schedule.beta[t] if variance == "beta" else posterior) ** 0.5

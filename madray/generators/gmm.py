@@ -113,9 +113,7 @@ class GMMGenerator:
 
         Raises: Damaged, if it is not whole.
         """
-        arrays, told = read_model(
-            folder, arrays=["weights", "means", "covariances"], told=["shape", "image"]
-        )
+        arrays, told = read_model(folder, arrays=["weights", "means", "covariances"], told=["shape", "image"])
         self.weights, self.means = arrays["weights"], arrays["means"]
         self.covariances = arrays["covariances"]
         self._frame = Frame.read(told)

@@ -90,7 +90,7 @@ def check_bias(bias: float, *, zero: bool = True) -> None:
 
 
 def build_generator(settings: AnyGenerator) -> Generator:
-    """A generator that is not fitted yet. Families of ours take their settings, the user's own take keywords."""
+    """A generator that is not fitted yet. Ours take their settings, the user's own take keywords."""
     family = load_object(settings.implementation)
     made = family(**settings.settings) if isinstance(settings, Imported) else family(settings)
     assert isinstance(made, Generator), f"{settings.implementation} is no generator: see madray.testing"

@@ -60,27 +60,27 @@ def extract(settings: AnyExtractor, samples: SampleSet) -> NDArray[np.float32]:
     else:
         features = implementation(settings, samples)
     try:
-        found = feature_matrix(f"{settings.kind}'s", features)
+        found = feature_matrix("features", features)
         if len(found) != len(samples):
             raise ValueError(f"expected {len(samples)} rows of features, got {len(found)}, try one a sample")
         with np.errstate(over="ignore"):
-            return feature_matrix(f"{settings.kind}'s", found.astype(np.float32))
+            return feature_matrix("features", found.astype(np.float32))
     except ValueError as error:
         raise BadInput(f"extractor {settings.kind}: {error}") from None
 
 
-def feature_matrix(whose: str, features: Any) -> Features:
+def feature_matrix(name: str, features: Any) -> Features:
     """The features as finite numbers of shape (n, d), n and d at least 1: float32 kept, all else float64.
 
     Args:
-        whose: "real" or "generated", for the messages.
+        name: what they are, for the messages ("real features").
 
     Raises: ValueError.
     """
     features = np.asarray(features)
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "fiu":
         raise ValueError(
-            f"expected {whose} features to be numbers of shape (n, d), "
+            f"expected {name} to be numbers of shape (n, d), "
             f"got {features.dtype} of shape {features.shape}, try features.reshape(n, -1)"
         )
     dtype = np.dtype(np.float32 if features.dtype == np.float32 else np.float64)
@@ -88,7 +88,7 @@ def feature_matrix(whose: str, features: Any) -> Features:
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(bad):
         raise ValueError(
-            f"expected finite {whose} features, got NaN or infinity in {len(bad)} of {len(matrix)} rows "
+            f"expected finite {name}, got NaN or infinity in {len(bad)} of {len(matrix)} rows "
             f"(the first: {bad[0]}), try to find out what made them"
         )
     return matrix

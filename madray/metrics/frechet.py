@@ -87,7 +87,7 @@ def frechet_distance(*, real: Features, generated: Features) -> float:
     >>> round(frechet_distance(real=real, generated=np.ones((5, 1))), 12)
     2.0
     """
-    real, generated = feature_matrix("real", real), feature_matrix("generated", generated)
+    real, generated = feature_matrix("real features", real), feature_matrix("generated features", generated)
     if real.shape[1] != generated.shape[1]:
         raise ValueError(
             f"expected real and generated features of the same d, got {real.shape[1]} and "
@@ -101,5 +101,5 @@ def frechet_distance(*, real: Features, generated: Features) -> float:
 def measure_fid(settings: spec.FID, evidence: Evidence) -> dict[str, float]:
     """The Fréchet distance of the generation's features to the real side, whose root is made once."""
     features, real = evidence.both_sides()
-    mu_g, sigma_g = mean_and_covariance(feature_matrix("generated", features))
+    mu_g, sigma_g = mean_and_covariance(feature_matrix("generated features", features))
     return {"fid": frechet_between_gaussians(mu_r=real.mean, root_r=real.root, mu_g=mu_g, sigma_g=sigma_g)}

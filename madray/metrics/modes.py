@@ -43,7 +43,7 @@ def nearest_mode(samples: Features, means: NDArray[Any]) -> tuple[NDArray[np.int
     >>> nearest_mode(np.array([[1.0], [4.0]]), np.array([[0.0], [5.0]]))
     (array([0, 1]), array([1., 1.]))
     """
-    samples, means = feature_matrix("the samples'", samples), feature_matrix("the means'", means)
+    samples, means = feature_matrix("samples", samples), feature_matrix("means", means)
     if samples.shape[1] != means.shape[1]:
         raise ValueError(
             f"expected samples and means of the same d, got {samples.shape[1]} and {means.shape[1]}, "
@@ -91,7 +91,7 @@ def average_modal_variance(samples: Features, *, means: NDArray[Any]) -> float:
     >>> average_modal_variance(np.array([[-1.0], [1.0], [10.0], [10.0]]), means=means)
     1.0
     """
-    samples = feature_matrix("the samples'", samples)
+    samples = feature_matrix("samples", samples)
     nearest, _ = nearest_mode(samples, means)
     counts = np.bincount(nearest, minlength=len(means))
     variances = [trace_of_covariance(samples[nearest == mode]) for mode in np.flatnonzero(counts >= 2)]

@@ -95,7 +95,7 @@ def measure_precision_recall(settings: spec.PrecisionRecall, evidence: Evidence)
 
 
 def _checked(name: str, features: Features, k: int) -> Features:
-    features = feature_matrix(name, features)
+    features = feature_matrix(f"{name} features", features)
     if not 1 <= k < len(features):
         raise ValueError(
             f"expected k from 1 to below the number of {name} samples ({len(features)}), got k = {k}, "

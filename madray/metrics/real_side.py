@@ -31,7 +31,7 @@ def make_real_side(features: Features) -> RealSide:
     >>> float(real.mean[0]), round(float(real.root[0, 0] ** 2), 12)
     (1.0, 2.0)
     """
-    features = feature_matrix("real", features).astype(np.float32, copy=False)
+    features = feature_matrix("real features", features).astype(np.float32, copy=False)
     mu, sigma = mean_and_covariance(features)
     return RealSide(features=features, mean=mu, root=root(sigma))
 

@@ -32,7 +32,7 @@ def trace_of_covariance(samples: Features) -> float:
     >>> trace_of_covariance(np.array([[0.0, 0.0], [2.0, 4.0]]))
     10.0
     """
-    samples = feature_matrix("the samples'", samples)
+    samples = feature_matrix("samples", samples)
     squares = sum(float(np.einsum("nd,nd->", part, part)) for part in less(samples, mean(samples)))
     return squares / max(1, len(samples) - 1)
 

@@ -76,6 +76,9 @@ class DDPM(Generator):
     posterior_variance: Literal["beta", "posterior"] = Field(
         "beta", description="variance of an ancestral step: β_t, or the smaller β̃_t"
     )
+    clip: bool = Field(
+        True, description="whether the image x̂_0 that each step predicts is clipped to the range of bytes"
+    )
     width: Size = Field(
         256, description="hidden units of the MLP; channels of the U-Net's first level are width // 8"
     )

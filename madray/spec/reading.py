@@ -34,7 +34,16 @@ class Cell:
     chain: Chain
 
 
-def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Cell]]:
+@dataclass(frozen=True)
+class SweepFile:
+    """A sweep that was read and checked: its settings, its cells, and a text that says it again."""
+
+    sweep: Sweep
+    cells: Sequence[Cell]
+    text: str
+
+
+def read_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepFile:
     """The sweep in a file and its cells, with `path=value` overrides applied.
 
     Raises: BadInput, in one line that names the file, the field, what was expected and what was found.
@@ -46,7 +55,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, list[C
     return parse_sweep(text, name=str(path), overrides=overrides)
 
 
-def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Cell]]:
+def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> SweepFile:
     """As `read_sweep`, of a text; `name` is what errors call it."""
     try:
         raw = yaml.load(text, Loader=_Loader)
@@ -59,7 +68,7 @@ def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> tuple
     return check_sweep(raw, name=name)
 
 
-def check_sweep(raw: Mapping[str, Any], *, name: str) -> tuple[Sweep, list[Cell]]:
+def check_sweep(raw: Mapping[str, Any], *, name: str) -> SweepFile:
     """The sweep that plain data stands for, and its cells."""
     try:
         sweep = Sweep.model_validate(dict(raw))
@@ -68,7 +77,7 @@ def check_sweep(raw: Mapping[str, Any], *, name: str) -> tuple[Sweep, list[Cell]
         raise BadInput(f"{name}: {path or 'the file'}: {problem}") from None
     cells = list(_cells(sweep, name))
     _sizes_are_used(sweep, cells, name)
-    return sweep, cells
+    return SweepFile(sweep, cells, yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True))
 
 
 def plain(value: Any) -> str:

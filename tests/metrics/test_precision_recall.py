@@ -1,4 +1,4 @@
-"""Precision and recall: small cases by hand, exactness in collapse, agreement with `prdc`, memory, bad input."""
+"""Precision and recall: cases by hand, exactness in collapse, agreement with `prdc`, memory, bad input."""
 
 import subprocess
 import sys
@@ -114,7 +114,7 @@ def test_points_that_are_all_equal_on_both_sides_have_both_at_0():
     assert precision_recall(real=np.ones((9, 2)), generated=np.ones((8, 2))) == PrecisionRecall(0.0, 0.0)
 
 
-@pytest.mark.parametrize(("d", "k"), product([1, 2, 30], [1, 3, 5]))
+@pytest.mark.parametrize(("d", "k"), list(product([1, 2, 30], [1, 3, 5])))
 def test_it_agrees_with_prdc_on_random_features(d, k):
     real, generated = numbers(400, d), 0.7 * numbers(300, d, role="generated") + 0.3
     assert precision_recall(real=real, generated=generated, k=k) == by_prdc(real, generated, k)
@@ -136,7 +136,7 @@ def test_it_agrees_with_prdc_on_collapsed_features():
     assert precision_recall(real=real, generated=generated) == by_prdc(real, generated, 5)
 
 
-@pytest.mark.parametrize(("d", "k", "values"), product([1, 2, 3], [1, 2, 5, 20], [2, 5, 20]))
+@pytest.mark.parametrize(("d", "k", "values"), list(product([1, 2, 3], [1, 2, 5, 20], [2, 5, 20])))
 def test_it_agrees_with_prdc_on_copies_and_ties(d, k, values):
     """Integers have exact distances in `prdc` too, and many of them are equal, or 0."""
     rng = Stream.of(0, "copies", d, k, values).numpy()
@@ -145,7 +145,7 @@ def test_it_agrees_with_prdc_on_copies_and_ties(d, k, values):
     assert found == by_prdc(real, generated, k)
 
 
-@pytest.mark.parametrize(("exponent", "centres"), product([-6, -14, -20, -23, -24], [1, 5]))
+@pytest.mark.parametrize(("exponent", "centres"), list(product([-6, -14, -20, -23, -24], [1, 5])))
 def test_it_is_exact_where_samples_differ_in_their_last_bits_only(exponent, centres):
     """Here |x|² + |y|² - 2xy has no digit left, in float32 or, at last, in float64."""
     means = numbers(centres, 12, role="centres")
@@ -181,7 +181,7 @@ def test_chunks_do_not_matter(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "d", "width"), product([np.float32, np.float64], [1, 7, 300], [1.0, 1e-5, 0.0])
+    ("dtype", "d", "width"), list(product([np.float32, np.float64], [1, 7, 300], [1.0, 1e-5, 0.0]))
 )
 def test_bounds_are_bounds(dtype, d, width):
     x = (3 + width * numbers(60, d)).astype(np.float32)
@@ -224,11 +224,11 @@ def test_the_metric_takes_k_from_its_settings():
 
 
 def test_halves_of_one_distribution_are_alike_within_what_chance_allows():
-    """precision - recall has mean 0; over named streams it had a standard deviation of 0.012 at this n
-    and d, so that 0.09 is crossed less than once in 1e9 runs."""
+    """Over 150 streams precision - recall had mean 0 and standard deviation 0.0095, precision mean 0.974
+    and 0.0057: both bounds are more than 6 of them away, which chance crosses less than once in 5e8 runs."""
     found = precision_recall(real=numbers(1000, 5), generated=numbers(1000, 5, role="generated"))
-    assert abs(found.precision - found.recall) < 0.09
-    assert 0.8 < found.precision < 1
+    assert abs(found.precision - found.recall) < 0.06
+    assert 0.93 < found.precision < 1
 
 
 @pytest.mark.parametrize(("name", "k"), [("real", 6), ("generated", 5), ("real", 0), ("real", -1)])

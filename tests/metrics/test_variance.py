@@ -57,7 +57,5 @@ def test_the_variance_of_gaussian_samples_is_theirs_within_what_chance_allows():
 def test_samples_that_are_missing_or_not_finite_are_refused():
     with pytest.raises(ValueError, match=r"expected evidence with samples, got none, try needs_samples"):
         measure_variance(Variance(), Evidence(generator=None, reference=None, bias=1.0))
-    with pytest.raises(
-        ValueError, match=r"expected finite the samples' features|NaN or infinity in 1 of 2 rows"
-    ):
+    with pytest.raises(ValueError, match=r"expected finite samples, got NaN or infinity in 1 of 2 rows"):
         trace_of_covariance(np.array([[0.0], [np.nan]]))

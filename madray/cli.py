@@ -1,0 +1,282 @@
+"""The command line: sweep, resume, status, table, schema."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from madray.errors import BadInput, MadrayError
+
+if TYPE_CHECKING:
+    from madray.engine.prepare import Prepared
+    from madray.spec.reading import SweepFile
+    from madray.store import Store
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Train chains of generative models on their own output, and see what happens.",
+)
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="MADRAY_STORE", help="A folder or URI (s3://…) that holds everything made."
+    ),
+]
+TrackingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        help="Where MLflow records runs; `none` for nowhere. [default: SQLite beside a local store]",
+        show_default=False,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster to join; a local one without."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="MADRAY_DATA", help="The folder of data sets (torchvision's layout)."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a field, e.g. chain.generations=3."),
+]
+STORE = "madray-store"
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(help="The sweep file (YAML).")],
+    store: StoreOption = STORE,
+    tracking_uri: TrackingOption = None,
+    address: AddressOption = None,
+    data: DataOption = None,
+    dry_run: DryRunOption = False,
+    set_: SetOption = None,
+) -> None:
+    """Make all that is missing of the sweep in FILE, show it, and record it."""
+    from madray.spec.reading import read_sweep
+
+    _sweep(read_sweep(file, set_ or ()), str(file), store, tracking_uri, address, data, dry_run)
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="The sweep's name in the store.")],
+    store: StoreOption = STORE,
+    tracking_uri: TrackingOption = None,
+    address: AddressOption = None,
+    data: DataOption = None,
+    dry_run: DryRunOption = False,
+    set_: SetOption = None,
+) -> None:
+    """Go on with the sweep called NAME, from what the store knows of it."""
+    from madray.ledger import Ledger
+    from madray.spec.reading import parse_sweep
+
+    record = Ledger(_open(store), name).record()
+    file = parse_sweep(record.text, name=name, overrides=set_ or ())
+    _sweep(file, name, store, tracking_uri, address, data, dry_run)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="The sweep's name; all sweeps without.")] = None,
+    store: StoreOption = STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show how far a sweep is, and what failed."""
+    from madray.status import show_status
+
+    show_status(_open(store), name, as_json=as_json)
+
+
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="The sweep's name.")],
+    store: StoreOption = STORE,
+    format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.csv,
+) -> None:
+    """Write the sweep's table: a row per cell, seed and generation."""
+    from madray import table as tables
+    from madray.ledger import Ledger
+
+    ledger = Ledger(_open(store), name)
+    made = tables.table(ledger.record(), ledger.rows())
+    write = {Format.csv: tables.to_csv, Format.json: tables.to_json, Format.parquet: tables.to_parquet}
+    sys.stdout.buffer.write(write[format_](made))
+    sys.stdout.buffer.flush()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors to complete and check them."""
+    import json
+
+    from madray.spec.schema import sweep_schema
+
+    print(json.dumps(sweep_schema(), indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """The entry point: errors a user can act on are one line, all else keeps its traceback."""
+    # As with `python -m`, so that a module beside the sweep file can be named in it.
+    sys.path.insert(0, os.getcwd())
+    try:
+        app(standalone_mode=False)
+    except MadrayError as error:
+        print(f"madray: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.Exit as left:
+        sys.exit(left.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # click's own: a wrong option or argument
+        if usage is None:
+            raise
+        print(f"madray: {usage()}; try madray --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def _sweep(
+    file: SweepFile,
+    named: str,
+    store_uri: str,
+    tracking_uri: str | None,
+    address: str | None,
+    data: Path | None,
+    dry_run: bool,
+) -> None:
+    from rich.console import Console
+
+    from madray.engine.prepare import changes, prepare
+    from madray.tracking import check_uri, default_uri
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # for files and pipes, where nothing has to fit a screen
+    store = _open(store_uri)
+    uri = None if tracking_uri == "none" else tracking_uri or default_uri(store.folder)
+    if uri is not None and not dry_run:
+        check_uri(uri)
+    try:
+        prepared = prepare(file, store=store, data=data)
+    except BadInput as error:
+        raise BadInput(f"{named}: {error}") from None
+    for note in [*changes(prepared.before, prepared.record), *prepared.notes, *_drain(store)]:
+        console.print(note, markup=False)
+    _say_plan(console, prepared)
+    if dry_run:
+        return
+    states = _run(console, prepared, uri, address)
+    if set(states.values()) != {"finished"}:
+        raise typer.Exit(130 if "stopped" in states.values() and "failed" not in states.values() else 1)
+
+
+def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None) -> dict[str, str]:
+    """Make what is missing, with MLflow following; print how it ended; returns the chains' states."""
+    from madray.display import LineDisplay, LiveDisplay, summary
+    from madray.engine.sweep import run
+    from madray.status import floors
+    from madray.table import table as make_table
+    from madray.table import to_csv
+    from madray.tracking import Tracker, ui_command
+
+    store, record = prepared.store, prepared.record
+    tracker = None
+    if uri is not None:
+        tracker = Tracker(uri, record, lambda key: store.read("pictures", key).get("grid.png"))
+        tracker.start()
+    display = (LiveDisplay if console.is_terminal else LineDisplay)(console, prepared.plan)
+    try:
+        outcome = run(prepared, executor=_on_ray(address), display=display, follower=tracker)
+    finally:
+        display.close()
+    if tracker is not None:
+        made = to_csv(make_table(record, outcome.rows))
+        artifacts = {"sweep.yaml": record.text.encode(), "table.csv": made}
+        for note in tracker.finish(outcome.states, artifacts, wait_seconds=60):
+            console.print(note, markup=False)
+    console.print(summary(record, outcome.rows, floors(store, record)))
+    for failure in outcome.failures:
+        console.print(
+            f"failed: generation {failure.t} of {len(failure.chains)} chains: {failure.error}", markup=False
+        )
+    if outcome.failures:
+        console.print(f"why: madray status {record.name}{_store_told(store)}", markup=False)
+    if outcome.stopped:
+        console.print(f"stopped; go on with: madray resume {record.name}{_store_told(store)}", markup=False)
+    if uri is not None:
+        console.print(f"look at it: {ui_command(uri)}", markup=False)
+    return dict(outcome.states)
+
+
+def _on_ray(address: str | None) -> Any:
+    """An executor that loads Ray only when there is work."""
+
+    def execute(*args: Any) -> None:
+        from madray.engine.cluster import OnRay
+
+        OnRay(address)(*args)
+
+    return execute
+
+
+def _say_plan(console: Any, prepared: Prepared) -> None:
+    from madray.display import duration, gigabytes
+    from madray.engine.prepare import like
+    from madray.estimates import estimate, known_rows
+
+    plan = prepared.plan
+    chains = len(plan.forest.chains)
+    console.print(
+        f"{prepared.record.name}: {chains} chain{'s' * (chains != 1)}, {plan.generations} generations "
+        f"({plan.shared} more are shared), {plan.in_store} in the store, {len(plan.fits)} fits remain"
+    )
+    if plan.fits:
+        guess = estimate(
+            plan, known_rows(prepared.store), lambda made: like(made.generation.settings, made.source)
+        )
+        if guess.known:
+            console.print(
+                f"about {duration(guess.seconds)} of one worker and {gigabytes(guess.size_bytes)}, "
+                f"going by like fits in the store"
+            )
+        else:
+            console.print("no like fits in the store to tell the time from")
+
+
+def _open(uri: str) -> Store:
+    from madray.store import Store
+
+    return Store.open(uri)
+
+
+def _store_told(store: Store) -> str:
+    default = store.is_local and Path(store.uri) == Path(STORE).absolute()
+    return "" if default else f" --store {store.uri}"
+
+
+def _drain(store: Store) -> list[str]:
+    notes, store.notes[:] = list(store.notes), []
+    return notes

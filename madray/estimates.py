@@ -1,0 +1,64 @@
+"""How long what is missing will take, from what the store knows of like fits."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from madray.ledger import Ledger, Row
+from madray.plan import Made, Plan
+from madray.store import Store
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the missing fits will take of one worker.
+
+    Attributes:
+        known: how many of them have a like fit in the store.
+        fits: how many there are.
+        seconds: of worker's time, the unknown ones taken to be like the average known one; NaN if none is known.
+        size_bytes: in the store.
+    """
+
+    known: int
+    fits: int
+    seconds: float
+    size_bytes: float
+
+
+def known_rows(store: Store) -> list[Row]:
+    """All rows of all sweeps in a store that know what they took."""
+    return [
+        row
+        for name in Ledger.names(store)
+        for row in Ledger(store, name).rows().values()
+        if not math.isnan(row.seconds)
+    ]
+
+
+def estimate(plan: Plan, rows: Iterable[Row], like: Callable[[Made], str]) -> Estimate:
+    """The time and room that the missing fits will take.
+
+    A fit is taken to be as long as the median of its like (the same generator settings on the same reference)
+    whose training sets are nearest in size.
+    """
+    by_like: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in {row.generation: row for row in rows}.values():
+        by_like[row.like][row.n].append(row)
+    seconds, sizes = [], []
+    for key in plan.fits:
+        made = plan.forest.made[key]
+        sizes_known = by_like.get(like(made))
+        if sizes_known:
+            n = sum(draw.n for draw in made.training)
+            nearest = min(sizes_known, key=lambda known: abs(known - n))
+            seconds.append(statistics.median(row.seconds for row in sizes_known[nearest]))
+            sizes.append(statistics.median(row.size_bytes for row in sizes_known[nearest]))
+    if not seconds:
+        return Estimate(0, len(plan.fits), math.nan, math.nan)
+    share = len(plan.fits) / len(seconds)
+    return Estimate(len(seconds), len(plan.fits), sum(seconds) * share, sum(sizes) * share)

@@ -1,0 +1,245 @@
+"""Denoising diffusion with classifier-free guidance: the paper's model for MNIST."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from madray.errors import BadInput
+from madray.generators.denoisers import Denoiser
+from madray.generators.diffusion import Epsilon, Schedule, ancestral, guided
+from madray.generators.folders import read_model, write_model
+from madray.generators.protocol import (
+    NO_CHECKPOINT,
+    Checkpoint,
+    Progress,
+    check_bias,
+    no_progress,
+)
+from madray.generators.scaling import Scale
+from madray.generators.training import Pace, Training
+from madray.generators.weights import Weights
+from madray.samples import SampleSet
+from madray.spec.generators import DDPM
+from madray.streams import Stream
+
+WATCH_EVERY = 50
+"""Steps between two looks at the loss and two words of progress."""
+
+
+class DDPMGenerator:
+    """A conditional DDPM: a network learns the noise ε in x_t, and samples are made by T ancestral steps.
+
+        loss = |ε(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t, y) − ε|²,   t uniform on 1 … T, y dropped now and then
+
+    λ guides: ε = (1 + w) ε(x, y) − w ε(x) with w = 1/λ − 1. At λ = 1 nothing is done without a label; below,
+    both terms are made in one batch. Without labels in the training set there is nothing to guide by.
+
+    Bytes are scaled to [−1, 1] and come back rounded; vectors are divided by one standard deviation for all
+    coordinates. Both are centred by the mean of the training set. Equal samples give that one sample back. A
+    class without samples keeps its first weights: what is drawn of it is some mixture of the others.
+
+    Adam with a warm-up and a cosine decay; the weights that sample are an exponential average over the steps,
+    whose decay grows as min(ema, (1 + i) / (10 + i)) at step i, so that the first weights are soon forgotten.
+    A batch is drawn with replacement. Batch, times, noise and dropped labels of step i come from
+    `stream/step/i` alone, so a fit that was stopped goes on as if it had not been. Computes on a CUDA device
+    where there is one.
+
+    Source: Ho, Jain and Abbeel 2020 (arXiv:2006.11239), algorithms 1 and 2; Ho and Salimans 2021
+    (arXiv:2207.12598), algorithm 1 and eq. 6; λ from Alemohammad et al. 2023 (arXiv:2307.01850). The paper
+    says T = 500 and 10 % label dropout; schedule, variance, averaging and clipping are ours.
+
+    >>> from madray.generators.protocol import sample
+    >>> model = DDPMGenerator(DDPM(timesteps=5, steps=20, warmup=2, width=8, depth=1, batch=8, chunk=3))
+    >>> points = SampleSet(np.float32([[0, 1], [2, 3]]), labels=np.int64([0, 1]), classes=2)
+    >>> model.fit(points, stream=Stream.of(0))
+    >>> made = sample(model, 4, chunk=3, bias=0.5, stream=Stream.of(1))
+    >>> made.values.shape, made.values.dtype.name, made.classes
+    ((4, 2), 'float32', 2)
+    """
+
+    def __init__(self, settings: DDPM) -> None:
+        self.settings = settings
+        self.schedule = Schedule.named(settings.schedule, settings.timesteps)
+
+    def fit(
+        self,
+        samples: SampleSet,
+        *,
+        stream: Stream,
+        checkpoint: Checkpoint = NO_CHECKPOINT,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Train from scratch, or go on from the newest checkpoint.
+
+        Raises: RuntimeError, naming the step, if the loss is not finite; Damaged, if the checkpoint is one
+        of another network.
+        """
+        settings, device = self.settings, best_device()
+        scale = Scale.of(samples)
+        z = torch.from_numpy(scale.inwards(samples)).to(device)
+        spread = z.square().mean(dim=0).sqrt().cpu().numpy()
+        weights = self._become(scale, spread, samples.classes, device)
+        weights.initialise(stream.child("weights").torch())
+        pace = Pace(settings.learning_rate, settings.warmup, settings.steps, settings.ema)
+        training = Training(weights, pace)
+
+        unlabelled = samples.classes or 0
+        labels = torch.full((len(z),), unlabelled)
+        if samples.labels is not None:
+            labels = torch.from_numpy(np.array(samples.labels))
+        batches = Batches(z, labels.to(device), unlabelled, self.schedule, settings)
+        losses = torch.zeros(WATCH_EVERY, device=device)
+        for step in range(training.restore(checkpoint), settings.steps):
+            noised, t, told, epsilon = batches.of(stream.child("step", step).torch(device))
+            loss = functional.mse_loss(self._denoiser(noised, t, told), epsilon)
+            weights.gradient.zero_()
+            loss.backward()  # type: ignore[no-untyped-call]
+            training.step(step)
+            losses[step % WATCH_EVERY] = loss.detach()
+            done = step + 1
+            if done % WATCH_EVERY == 0 or done == settings.steps:
+                refuse_bad(losses, done)
+                progress(done, settings.steps)
+            checkpoint.offer(done, training.state)
+        weights.values.copy_(training.average)
+
+    @torch.inference_mode()
+    def sample(
+        self, n: int, *, bias: float, stream: Stream, labels: NDArray[np.int64] | None = None
+    ) -> SampleSet:
+        """n samples, one of each label given.
+
+        Args:
+            bias: λ in (0, 1]; 1 where the training set had no labels.
+            labels: shape (n,), in [0, classes); None where the training set had none.
+
+        Returns: values of shape (n, *shape), float32 (uint8 of images), with the labels.
+
+        Raises: BadInput, if λ or the labels are not as said.
+        """
+        check_bias(bias, zero=False)
+        if (labels is None) != (self.classes is None) or (labels is not None and labels.shape != (n,)):
+            raise BadInput(
+                f"expected {'no' if self.classes is None else n} labels, "
+                f"got {'none' if labels is None else len(labels)}"
+            )
+        if labels is None and bias < 1:
+            raise BadInput(f"expected λ = 1 without labels to guide by, got {bias}; try labelled samples")
+        settings, device = self.settings, self._weights.values.device
+        unlabelled = torch.full((n,), self.classes or 0, device=device)
+        y = unlabelled if labels is None else torch.from_numpy(np.array(labels)).to(device)
+        epsilon: Epsilon
+        if bias == 1:
+            epsilon = self._denoiser.labelled(y)
+        else:
+            epsilon = guided(self._denoiser.labelled(torch.cat([y, unlabelled])), bias)
+        bounds = None
+        if settings.clip and (limits := self._scale.bounds()):
+            least, largest = limits
+            bounds = torch.from_numpy(least).to(device), torch.from_numpy(largest).to(device)
+        z = ancestral(
+            epsilon,
+            (n, *self._scale.mean.shape),
+            schedule=self.schedule,
+            variance=settings.posterior_variance,
+            bounds=bounds,
+            generator=stream.torch(device),
+        )
+        return SampleSet(self._scale.outwards(z.cpu().numpy()), labels, self.classes)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the training set had; None where it had no labels."""
+        return self._classes
+
+    def save(self, folder: Path) -> None:
+        """Write the averaged weights, the moments that scale the data, and what the data are."""
+        arrays = {f"weights.{name}": array for name, array in self._weights.arrays().items()}
+        arrays |= {"mean": self._scale.mean, "spread": self._spread}
+        write_model(folder, arrays, {**self._scale.told(), "classes": self._classes})
+
+    def load(self, folder: Path) -> None:
+        """Become what was saved there.
+
+        Raises: Damaged, if it is not whole, or of other settings.
+        """
+        arrays, told = read_model(folder, arrays=["mean", "spread"], told=["unit", "image", "classes"])
+        scale = Scale.read(arrays, told)
+        weights = self._become(scale, arrays["spread"], told["classes"], best_device())
+        weights.read(
+            {name.removeprefix("weights."): a for name, a in arrays.items() if name.startswith("weights.")}
+        )
+
+    def _become(
+        self, scale: Scale, spread: NDArray[np.float32], classes: int | None, device: torch.device
+    ) -> Weights:
+        """A model of such data, with weights still to be filled."""
+        self._scale, self._spread, self._classes = scale, spread, classes
+        self._denoiser = Denoiser(
+            spread.shape,
+            classes=classes or 0,
+            schedule=self.schedule,
+            spread=spread,
+            width=self.settings.width,
+            depth=self.settings.depth,
+            device=device,
+        )
+        self._weights = Weights(self._denoiser, device)
+        return self._weights
+
+
+class Batches:
+    """What the network is asked in a training step, and the answer: noised samples and their noise."""
+
+    def __init__(
+        self,
+        z: torch.Tensor,
+        labels: torch.Tensor,
+        unlabelled: int,
+        schedule: Schedule,
+        settings: DDPM,
+    ) -> None:
+        signal = torch.from_numpy(schedule.signal).to(z.device).view(-1, *(1 for _ in z.shape[1:]))
+        self._keep, self._add = signal.sqrt().float(), (1 - signal).sqrt().float()
+        self._z, self._labels, self._unlabelled = z, labels, unlabelled
+        self._size, self._dropout, self._timesteps = (
+            settings.batch,
+            settings.label_dropout,
+            settings.timesteps,
+        )
+
+    def of(self, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x_t, t, labels (some of them dropped) and ε, all from this generator."""
+        device, size = self._z.device, self._size
+        chosen = torch.randint(len(self._z), (size,), generator=random, device=device)
+        t = torch.randint(1, self._timesteps + 1, (size,), generator=random, device=device)
+        epsilon = torch.randn((size, *self._z.shape[1:]), generator=random, device=device)
+        dropped = torch.rand(size, generator=random, device=device) < self._dropout
+        told = torch.where(dropped, self._unlabelled, self._labels[chosen])
+        return torch.addcmul(self._keep[t] * self._z[chosen], self._add[t], epsilon), t, told, epsilon
+
+
+def best_device() -> torch.device:
+    """A CUDA device where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def refuse_bad(losses: torch.Tensor, done: int) -> None:
+    """Look at the losses of the last `WATCH_EVERY` of `done` steps, each at its step modulo that number.
+
+    Raises: RuntimeError, naming the first step whose loss is not finite.
+    """
+    if torch.isfinite(losses).all():
+        return
+    for step in range(max(done - len(losses), 0), done):
+        loss = float(losses[step % len(losses)])
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"expected a finite loss, got {loss} at step {step}; try a smaller learning_rate"
+            )
