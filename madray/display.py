@@ -21,7 +21,6 @@ from madray.ledger import Row, SweepRecord, finished
 from madray.plan import ChainPlan, Plan
 from madray.spec.reading import label, plain
 
-
 _SHOWN = 4
 """How many of the measured numbers the summary shows."""
 

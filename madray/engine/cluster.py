@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -41,9 +41,14 @@ _QUIET = {
 
 
 class OnRay:
-    """The executor of `madray sweep`: a local Ray of its own, or the cluster at an address."""
+    """The executor of `madray sweep`: a local Ray of its own, or the cluster at an address.
+
+    Attributes:
+        reads: how often the last run read each table of the store into the cluster.
+    """
 
     def __init__(self, address: str | None) -> None:
+        self.reads: dict[str, int] = {}
         self._address = address
 
     def __call__(self, schedule: Schedule, store: Store, resources: Resources, emit: Emit) -> None:
@@ -55,6 +60,8 @@ class OnRay:
             setting = Setting(store, resources, work, tables)
             with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:
                 _tune(schedule, setting, emit, stop, folder)
+            with suppress(ray.exceptions.RayError):
+                self.reads = ray.get(tables.reads.remote(), timeout=5)
             if stop.is_set():
                 raise KeyboardInterrupt
 
@@ -90,7 +97,7 @@ def _concurrent(resources: Resources) -> int:
     """How many trials are handed out at a time: as many as the cluster has room for, and one to wait."""
     if resources.concurrent is not None:
         return resources.concurrent
-    have = ray.cluster_resources()
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call] # Ray leaves it bare
     room = have.get("CPU", 1.0) / (resources.cpus + resources.samplers)
     if resources.gpus:
         room = min(room, have.get("GPU", 0.0) / resources.gpus)
@@ -117,9 +124,9 @@ class _Segments(_OfTheDriver, Searcher):
         self._follower = follower
         self._concurrent = concurrent
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         if self._schedule.exhausted and not self._follower.running:
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         if len(self._follower.running) >= self._concurrent:
             return None
         names = self._schedule.take()

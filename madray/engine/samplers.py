@@ -31,7 +31,7 @@ class SpreadOverSamplers:
     """Gives every sampler a chunk, makes one here, and so on until none is missing."""
 
     def __init__(self, store: Store, count: int, threads: int) -> None:
-        group = ray.util.get_current_placement_group()
+        group: Any = ray.util.get_current_placement_group()
         remote = ray.remote(num_cpus=1)(Sampler)
         self._samplers = [
             remote.options(
@@ -51,7 +51,7 @@ class SpreadOverSamplers:
         keys = list(draw.chunk_keys())
         left = list(indices)
         under_way: dict[Any, Any] = {}
-        idle = list(self._samplers)
+        idle: list[Any] = list(self._samplers)
         while left or under_way:
             while idle and len(left) > 1:
                 index = left.pop()

@@ -7,7 +7,8 @@ holds references only. Losing an object, or the actor, costs a read of the Parqu
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -36,7 +37,7 @@ class Tables:
         self._room = room_bytes
         self._objects: OrderedDict[tuple[str, str], tuple[Any, Any, float]] = OrderedDict()
         self._sizes: dict[tuple[str, str], int] = {}
-        self._reads = 0
+        self._reads: Counter[str] = Counter()
         # Reading takes no CPU of the trials' shares: it waits for a disk or a network.
         self._read = ray.remote(num_cpus=0, max_retries=3)(_read)
         self._size = ray.remote(num_cpus=0)(_size)
@@ -47,7 +48,7 @@ class Tables:
         if at not in self._objects:
             read = self._read.remote(self._store, kind, key)
             self._objects[at] = (read, self._size.remote(read), time.monotonic())
-            self._reads += 1
+            self._reads[f"{kind}/{key}"] += 1
             self._forget_some()
         read, size, _ = self._objects[at]
         self._objects[at] = (read, size, time.monotonic())
@@ -59,9 +60,9 @@ class Tables:
         self._objects.pop((kind, key), None)
         self._sizes.pop((kind, key), None)
 
-    def reads(self) -> int:
-        """How many tables were ever read."""
-        return self._reads
+    def reads(self) -> dict[str, int]:
+        """How often each table was read."""
+        return dict(self._reads)
 
     def _forget_some(self) -> None:
         sizes = {at: size for at, (_, size, _) in self._objects.items() if at not in self._sizes}
@@ -93,10 +94,8 @@ class SharedTables:
             [reference] = ray.get(self._tables.object.remote(kind, key))
             return ray.get(reference)
         except (Missing, ray.exceptions.RayError) as error:
-            try:
+            with suppress(ray.exceptions.RayError):  # the actor may be gone as well
                 self._tables.forget.remote(kind, key)
-            except ray.exceptions.RayError:
-                pass  # the actor is gone as well
             if isinstance(error, Missing):
                 raise Missing(f"expected {kind}/{key} in the store, found nothing whole") from None
             return read_table(self._store, kind, key)

@@ -81,6 +81,7 @@ class Denoiser(nn.Module):
         tau2 = spread.astype(np.float64) ** 2
         signal = schedule.signal.reshape(-1, *(1 for _ in shape))
         variance = signal * tau2 + 1 - signal
+        variance[0] = 1  # t = 0 is never asked for, and 0 / 0 where τ = 0
         self.skip = table((1 - signal) ** 0.5 / variance)
         self.out = table(signal**0.5 * spread / variance**0.5)
         self.into = table((signal * tau2.mean() + 1 - signal) ** -0.5)

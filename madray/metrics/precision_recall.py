@@ -101,11 +101,11 @@ def _checked(name: str, features: Features, k: int) -> Features:
             f"expected k from 1 to below the number of {name} samples ({len(features)}), got k = {k}, "
             "try a smaller k or more samples"
         )
-    return features + 0  # which turns -0 into 0, so that equal samples have equal bytes
+    return features
 
 
 def _distinct(features: Features) -> tuple[Features, NDArray[np.int64]]:
-    """The distinct rows, and how many copies there are of each."""
+    """The rows that differ in a bit, and how many copies there are of each: collapse makes many."""
     row_bytes = np.dtype((np.void, features.itemsize * features.shape[1]))
     rows = features.view(row_bytes).ravel()
     _, first, copies = np.unique(rows, return_index=True, return_counts=True)

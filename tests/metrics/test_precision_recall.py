@@ -199,6 +199,18 @@ def test_bounds_are_bounds(dtype, d, width):
     assert (lower <= exact - less * bounds.scale**2).all()
 
 
+@pytest.mark.parametrize(("dtype", "exponent"), [(np.float32, -74), (np.float64, -537)])
+def test_bounds_are_bounds_where_squares_underflow(dtype, exponent):
+    tiny = np.ldexp(numbers(60, 5), exponent)
+    x = np.concatenate([tiny, -tiny, np.ones((1, 5)), -np.ones((1, 5))])
+    exact = ((x[:, None].astype(np.longdouble) - x[None]) ** 2).sum(axis=-1)
+    bounds = _LowerBounds(x, x, dtype)
+    exact *= np.longdouble(bounds.scale) ** 2
+    lower = (bounds.left(np.arange(len(x))) @ bounds.right.T).astype(np.longdouble)
+    assert (lower <= exact).all()
+    assert (exact <= lower + bounds.slack[:, None]).all()
+
+
 def test_memory_grows_with_the_features_and_not_with_their_square():
     """20,000 × 20,000 distances would take 1,600 MB in float32."""
     real = numbers(20_000, 8).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from madray.errors import Damaged
-from madray.metrics import frechet_distance, precision_recall
+from madray.metrics import RealSide, frechet_distance, precision_recall
 from madray.metrics.real_side import from_arrays, make_real_side, measure_floor, pack, to_arrays, unpack
 from madray.references.analytic import GMM25Reference
 from madray.samples import SampleSet
@@ -36,6 +36,12 @@ def test_what_is_packed_is_unpacked_to_the_last_bit():
             read = getattr(back, name)
             assert read.dtype == array.dtype
             np.testing.assert_array_equal(read, getattr(SIDE, name))
+
+
+def test_the_order_of_the_memory_does_not_matter_to_packing():
+    turned = RealSide(SIDE.features, SIDE.mean, np.asfortranarray(SIDE.root))
+    assert pack(turned) == pack(SIDE)
+    np.testing.assert_array_equal(unpack(pack(turned)).root, SIDE.root)
 
 
 def test_packing_twice_gives_the_same_bytes():

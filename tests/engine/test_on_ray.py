@@ -1,0 +1,166 @@
+"""The engine on a real Ray: sharing, failures, resources, interrupts, and what a second run costs."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from commands import madray, start, wait_for
+from madray.engine.cluster import OnRay
+from madray.engine.events import Event
+from madray.engine.prepare import prepare
+from madray.engine.sweep import run
+from madray.engine.tables import SharedTables, Tables
+from madray.plan import Plan
+from madray.spec.reading import parse_sweep
+from madray.store import Store
+from madray.tables import table_bytes
+
+SHARING = """
+name: sharing
+chain:
+  reference: digits
+  generator: {kind: "patient_generator:Patient", steps: 1, pause: 0.0}
+  loop: fresh_data
+  n_ini: 100
+  n_s: 100
+  n_eval: 100
+  generations: 2
+  metrics: [variance]
+grid:
+  n_r: [10, 20, 30, 40, 50, 60]
+"""
+
+
+class Quiet:
+    def begin(self, plan: Plan) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_ray() -> Iterator[None]:
+    plugins = str(Path(__file__).parents[1] / "plugins")
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": plugins, "OMP_NUM_THREADS": "1"}},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "plugins"))
+
+
+def test_a_draw_that_six_cells_use_is_read_once(tmp_path: Path, plugins: None) -> None:
+    prepared = prepare(parse_sweep(SHARING, name="sharing"), store=Store.open(tmp_path), data=None)
+    executor = OnRay(None)
+    outcome = run(prepared, executor=executor, display=Quiet())
+    assert set(outcome.states.values()) == {"finished"}
+    first = prepared.forest.chains[0].generations[0]
+    [draw] = [
+        draw
+        for draw in prepared.forest.made[first].outputs.values()
+        if len(prepared.forest.made[first].children) == 6 and draw.part.n == 100
+    ]
+    assert [executor.reads[f"draws/{chunk}"] for chunk in draw.chunk_keys()] == [1]
+    assert [count for name, count in executor.reads.items() if name.startswith("references/")] == [1]
+
+
+def test_a_table_whose_object_or_actor_is_lost_is_read_from_the_parquet(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    store = Store.open(tmp_path)
+    store.commit("draws", "one", {"samples.parquet": table_bytes(pa.table({"values": [1, 2]}))})
+    actor = ray.remote(num_cpus=0)(Tables).remote(store, 1e9)
+    tables = SharedTables(store, actor)
+    assert tables.table("draws", "one").column("values").to_pylist() == [1, 2]
+    ray.kill(actor)
+    assert tables.table("draws", "one").column("values").to_pylist() == [1, 2]
+
+
+def test_tables_forget_by_size(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    store = Store.open(tmp_path)
+    for name in ("one", "two", "three"):
+        store.commit("draws", name, {"samples.parquet": table_bytes(pa.table({"values": [0.0] * 1000}))})
+    actor = ray.remote(num_cpus=0)(Tables).remote(store, 9000)
+    tables = SharedTables(store, actor)
+    for name in ("one", "two", "three", "one"):
+        assert tables.table("draws", name).num_rows == 1000
+    assert ray.get(actor.reads.remote()) == {"draws/one": 2, "draws/two": 1, "draws/three": 1}
+
+
+def test_samplers_change_no_number(tmp_path: Path, plugins: None) -> None:
+    text = SHARING.replace("n_r: [10, 20, 30, 40, 50, 60]", "n_r: [10]").replace("n_s: 100", "n_s: 450")
+    tables = []
+    for samplers in (0, 1):
+        file = parse_sweep(text, name="sharing", overrides=[f"resources.samplers={samplers}"])
+        prepared = prepare(file, store=Store.open(tmp_path / str(samplers)), data=None)
+        outcome = run(prepared, executor=OnRay(None), display=Quiet())
+        tables.append({place: dict(row.numbers) for place, row in outcome.rows.items()})
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 2
+
+
+FAILING = """
+name: failing
+chain:
+  reference: {kind: gaussian, d: 2}
+  generator: {kind: "patient_generator:Failing", needs: 60}
+  loop: fresh_data
+  n_ini: 100
+  n_s: 40
+  n_eval: 50
+  generations: 3
+grid:
+  n_r: [10, 40]
+"""
+
+
+def test_an_error_in_one_cell_fails_that_cell_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "failing.yaml"
+    file.write_text(FAILING)
+    done = madray("sweep", file, cwd=tmp_path)
+    assert done.returncode == 1
+    status = json.loads(madray("status", "failing", "--json", cwd=tmp_path).stdout)
+    states = {chain["cell"]["n_r"]: (chain["state"], chain["finished"]) for chain in status["chains"]}
+    assert states == {10: ("failed", 1), 40: ("finished", 3)}
+    [failure] = status["failures"]
+    assert failure["generation"] == 2
+    assert "this is meant to fail" in failure["error"]
+    assert "patient_generator.py" in failure["traceback"]
+    assert "patient_generator.py" in madray("status", "failing", cwd=tmp_path).stdout
+
+    mended = madray("sweep", file, "--set", "chain.generator.needs=1", cwd=tmp_path)
+    assert mended.returncode == 0
+    status = json.loads(madray("status", "failing", "--json", cwd=tmp_path).stdout)
+    assert {chain["state"] for chain in status["chains"]} == {"finished"}
+    assert status["failures"] == []
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        FAILING.replace('{kind: "patient_generator:Failing", needs: 60}', '"patient_generator:Patient"')
+    )
+    driver = start("sweep", file, cwd=tmp_path)
+    wait_for(lambda: bool(list((tmp_path / "madray-store" / "generations").glob("*/done.json"))), driver)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=60) == 130
+    output = (tmp_path / "output.txt").read_text()
+    assert "go on with: madray resume failing" in output
+    assert "Traceback" not in output
+    assert madray("resume", "failing", cwd=tmp_path).returncode == 0
