@@ -37,3 +37,16 @@ class Artifacts(Protocol):
 
     def drop(self, kind: str, key: str, *, keep: Iterable[str] = ()) -> None:
         """Forget all files of an artifact but these, or all of it where none is left."""
+
+
+def is_file_name(name: object) -> bool:
+    """Whether this names a file in a folder, and nothing elsewhere: a stranger's store may say anything.
+
+    >>> is_file_name("record.json"), is_file_name("../../.bashrc")
+    (True, False)
+    """
+    return (
+        isinstance(name, str)
+        and name not in ("", ".", "..")
+        and not any(sign in name for sign in ("/", "\\", "\0", ":"))
+    )

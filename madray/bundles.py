@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from threading import RLock
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from madray.artifacts import Artifacts, Marker
+from madray.artifacts import Artifacts, Marker, is_file_name
 from madray.errors import Damaged, Missing
 from madray.keys import digest
 
@@ -32,59 +34,87 @@ class Folder(Artifacts, Protocol):
 
 
 class BundleIndex:
-    """Where in a store's bundles each small artifact stands; read once, and again when something is missed."""
+    """Where in a store's bundles each small artifact stands: read once, and again when something is missed.
 
-    def __init__(self, store: Folder) -> None:
+    It keeps names and places, and of what the bundles hold no more than some bytes.
+    """
+
+    def __init__(self, store: Folder, *, room_bytes: int = 256 << 20) -> None:
         self._store = store
-        self._known: set[str] | None = None
-        self._place: dict[tuple[str, str], tuple[str, int]] = {}
-        self._tables: dict[str, pa.Table] = {}
+        self._room = room_bytes
+        self._indexed: set[str] = set()
+        self._place: dict[tuple[str, str], tuple[str, int, tuple[str, ...]]] = {}
+        self._tables: OrderedDict[str, pa.Table] = OrderedDict()
+        self._lock = RLock()
 
     def marker(self, kind: str, key: str) -> Marker | None:
-        """The marker of an artifact in a bundle: its attempt is the bundle's name."""
+        """The marker of an artifact in a bundle, written just now perhaps."""
         if kind in ("work", "references", "bundles"):
             return None  # these never stand in bundles
-        if (kind, key) not in self._place:
-            self._refresh()
-        if (kind, key) not in self._place:
+        known = self.known(kind, key)
+        if known is None:
+            self.refresh()
+            known = self.known(kind, key)
+        return known
+
+    def known(self, kind: str, key: str) -> Marker | None:
+        """The marker of an artifact in a bundle that was seen before: its attempt is the bundle's name."""
+        place = self._place.get((kind, key))
+        if place is None:
             return None
-        bundle, row = self._place[kind, key]
-        names = self._table(bundle).column("names")[row].as_py()
-        return Marker(f"bundle:{bundle}", {name: (0, "") for name in names})
+        bundle, _, names = place
+        return Marker(f"bundle:{bundle}", dict.fromkeys(names, (0, "")))
+
+    def refresh(self) -> None:
+        """Take note of bundles that were written since."""
+        with self._lock:
+            for bundle in self._store.names("bundles"):
+                if bundle not in self._indexed:
+                    self._index(bundle)
 
     def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
         """The files of an artifact in a bundle, or of these names."""
-        if (kind, key) not in self._place:
-            raise Missing(f"expected {kind}/{key} in a bundle, found nothing")
-        bundle, row = self._place[kind, key]
-        told = self._table(bundle).slice(row, 1).to_pylist()[0]
+        with self._lock:
+            if (kind, key) not in self._place:
+                raise Missing(f"expected {kind}/{key} in a bundle, found nothing")
+            bundle, row, _ = self._place[kind, key]
+            told = self._table(bundle).slice(row, 1).to_pylist()[0]
         files = dict(zip(told["names"], told["data"], strict=True))
         return {name: files[name] for name in names or files}
 
     def forget(self, kind: str, key: str) -> None:
         """Look the artifact up no more."""
-        self._place.pop((kind, key), None)
+        with self._lock:
+            self._place.pop((kind, key), None)
 
-    def _refresh(self) -> None:
-        known = self._known if self._known is not None else set()
-        listed = set(self._store.names("bundles"))
-        for bundle in sorted(listed - known):
-            try:
-                table = self._table(bundle)
-            except Damaged:
-                continue  # it was noted, and what it held is made again
-            except Missing:
-                continue  # not whole yet: another worker is writing it
-            known.add(bundle)
-            pairs = zip(table.column("kind").to_pylist(), table.column("key").to_pylist(), strict=True)
-            for row, pair in enumerate(pairs):
-                self._place[pair] = (bundle, row)
-        self._known = known
+    def _index(self, bundle: str) -> None:
+        try:
+            table = self._table(bundle)
+            kinds, keys, named = (table.column(name).to_pylist() for name in ("kind", "key", "names"))
+        except Damaged:
+            return  # it was noted, and what it held is made again
+        except Missing:
+            return  # not whole yet: another worker is writing it
+        self._indexed.add(bundle)
+        for row, (pair, names) in enumerate(zip(zip(kinds, keys, strict=True), named, strict=True)):
+            # The same generation may stand in two bundles, and in one of them without its weights.
+            fuller = pair not in self._place or len(self._place[pair][2]) < len(names)
+            if fuller and all(map(is_file_name, names)):
+                self._place[pair] = (bundle, row, tuple(names))
 
     def _table(self, bundle: str) -> pa.Table:
         if bundle not in self._tables:
-            files = self._store.read("bundles", bundle)
+            try:
+                files = self._store.read("bundles", bundle)
+            except Missing:
+                for pair in [pair for pair, place in self._place.items() if place[0] == bundle]:
+                    del self._place[pair]
+                self._indexed.discard(bundle)
+                raise
             self._tables[bundle] = pq.read_table(io.BytesIO(files[FILE]))
+            while len(self._tables) > 1 and sum(each.nbytes for each in self._tables.values()) > self._room:
+                self._tables.popitem(last=False)
+        self._tables.move_to_end(bundle)
         return self._tables[bundle]
 
 
@@ -124,7 +154,7 @@ class Batch:
             self._held[kind, key] = left
 
     def flush(self) -> None:
-        """Write what is held as one bundle; its key is the digest of what it holds."""
+        """Write what is held as one bundle; its key is the digest of the names of what it holds."""
         if not self._held:
             return
         pairs = sorted(self._held)
@@ -136,5 +166,6 @@ class Batch:
         }
         sink = io.BytesIO()
         pq.write_table(pa.table(columns, SCHEMA), sink)
-        self._store.commit("bundles", digest([list(pair) for pair in pairs]), {FILE: sink.getvalue()})
+        held = [[*pair, *names] for pair, names in zip(pairs, columns["names"], strict=True)]
+        self._store.commit("bundles", digest(held), {FILE: sink.getvalue()})
         self._held.clear()

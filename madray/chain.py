@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from madray.artifacts import Artifacts
 from madray.checkpoints import no_checkpoints
-from madray.errors import Missing
+from madray.errors import BadInput, Missing
 from madray.forest import (
     RECORD,
     Draw,
@@ -75,13 +75,21 @@ class Maker:
         self._references: dict[str, Reference] = {}
         self._real_sides: OrderedDict[str, RealSide] = OrderedDict()
 
-    def make(self, order: Order, watch: Watch) -> dict[str, dict[str, float]]:
+    def make(
+        self, order: Order, watch: Watch, *, pictures: Sequence[Draw] = (), keep_weights: bool = False
+    ) -> dict[str, dict[str, float]]:
         """Make all that an order names and that is not in the store.
+
+        Args:
+            pictures: draws whose first samples are shown.
+            keep_weights: whether the weights have to be there in the end, even if nothing else needs them.
 
         Returns: the numbers of each measurement of the order, by its key.
         """
         key = order.generation.key
-        if not self.artifacts.has("generations", key, RECORD) or self._weights_are_wanted(order):
+        if not self.artifacts.has("generations", key, RECORD) or (
+            (keep_weights or self._weights_are_wanted(order)) and not self._weights(key)
+        ):
             self._fit(order, watch)
         for draw in order.outputs:
             self._sample(order.generation.settings, draw, watch)
@@ -91,8 +99,9 @@ class Maker:
             if not self.artifacts.has("measurements", measurement.key):
                 self._measure(order, measurement)
             numbers[measurement.key] = read_numbers(self.artifacts, measurement.key)
-        if order.picture is not None and not self.artifacts.has("pictures", picture_key(order.picture)):
-            self._draw_picture(order.picture)
+        for shown in [order.picture, *pictures]:
+            if shown is not None and not self.artifacts.has("pictures", picture_key(shown)):
+                self._draw_picture(shown)
         for kind, spent in order.spent:
             self.artifacts.drop(kind, spent, keep=(RECORD,) if kind == "generations" else ())
             self._generators.pop(spent, None)
@@ -167,8 +176,8 @@ class Maker:
         self.artifacts.commit("draws", key, {"samples.parquet": table_bytes(made.to_arrow())})
 
     def _weights_are_wanted(self, order: Order) -> bool:
-        """Whether weights that were dropped, or lost, are needed for what is still missing."""
-        if len(self._weights(order.generation.key)) or order.generation.key in self._generators:
+        """Whether what is still missing is made with the weights, and no model is at hand."""
+        if order.generation.key in self._generators:
             return False
         chunks = any(
             not self.artifacts.has("draws", key) for draw in order.outputs for key in draw.chunk_keys()
@@ -186,6 +195,7 @@ class Maker:
         generation = order.generation
         samples = self.training_set(order)
         generator = build_generator(generation.settings)
+        watch("fit", 0, 1)
         started = time.perf_counter()
         generator.fit(
             samples,
@@ -197,6 +207,11 @@ class Maker:
         with tempfile.TemporaryDirectory() as folder:
             generator.save(Path(folder))
             files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+        if not files or RECORD in files:
+            family = generation.settings.implementation
+            raise BadInput(
+                f"expected {family} to save its weights in files, none of them {RECORD}, got {sorted(files)}"
+            )
         files[RECORD] = json.dumps(record, indent=1).encode()
         self.artifacts.commit("generations", generation.key, files)
         self.artifacts.drop("work", generation.key)

@@ -142,12 +142,11 @@ def main() -> None:
     # As with `python -m`, so that a module beside the sweep file can be named in it.
     sys.path.insert(0, os.getcwd())
     try:
-        app(standalone_mode=False)
+        left = app(standalone_mode=False)  # the exit code, where a command raised typer.Exit
+        sys.exit(left if isinstance(left, int) else 0)
     except MadrayError as error:
         print(f"madray: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except typer.Exit as left:
-        sys.exit(left.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except Exception as error:
@@ -177,12 +176,15 @@ def _sweep(
         console.width = 160  # for files and pipes, where nothing has to fit a screen
     store = _open(store_uri)
     uri = None if tracking_uri == "none" else tracking_uri or default_uri(store.folder)
-    if uri is not None and not dry_run:
-        check_uri(uri)
     try:
         prepared = prepare(file, store=store, data=data)
     except BadInput as error:
-        raise BadInput(f"{named}: {error}") from None
+        text = str(error)
+        raise BadInput(text if text.startswith("--") else f"{named}: {text}") from None
+    if not dry_run:
+        store.claim()
+        if uri is not None:
+            check_uri(uri)
     for note in [*changes(prepared.before, prepared.record), *prepared.notes, *_drain(store)]:
         console.print(note, markup=False)
     _say_plan(console, prepared)
@@ -197,6 +199,7 @@ def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None)
     """Make what is missing, with MLflow following; print how it ended; returns the chains' states."""
     from madray.display import LineDisplay, LiveDisplay, summary
     from madray.engine.sweep import run
+    from madray.spec.reading import label
     from madray.status import floors
     from madray.table import table as make_table
     from madray.table import to_csv

@@ -21,7 +21,7 @@ from madray.ledger import Row, SweepRecord, finished
 from madray.plan import ChainPlan, Plan
 from madray.spec.reading import label, plain
 
-_SHOWN = 4
+_SHOWN = 3
 """How many of the measured numbers the summary shows."""
 
 

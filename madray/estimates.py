@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Estimate:
     Attributes:
         known: how many of them have a like fit in the store.
         fits: how many there are.
-        seconds: of worker's time, the unknown ones taken to be like the average known one; NaN if none is known.
+        seconds: of worker's time, the unknown ones taken to be like the average known one; NaN if none is.
         size_bytes: in the store.
     """
 
@@ -49,16 +49,18 @@ def estimate(plan: Plan, rows: Iterable[Row], like: Callable[[Made], str]) -> Es
     by_like: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in {row.generation: row for row in rows}.values():
         by_like[row.like][row.n].append(row)
-    seconds, sizes = [], []
+    missing: Counter[tuple[str, int]] = Counter()
     for key in plan.fits:
         made = plan.forest.made[key]
-        sizes_known = by_like.get(like(made))
-        if sizes_known:
-            n = sum(draw.n for draw in made.training)
-            nearest = min(sizes_known, key=lambda known: abs(known - n))
-            seconds.append(statistics.median(row.seconds for row in sizes_known[nearest]))
-            sizes.append(statistics.median(row.size_bytes for row in sizes_known[nearest]))
-    if not seconds:
+        missing[like(made), sum(draw.n for draw in made.training)] += 1
+    known, seconds, size_bytes = 0, 0.0, 0.0
+    for (name, n), count in missing.items():
+        if sizes := by_like.get(name):
+            nearest = sizes[min(sizes, key=lambda size: (abs(size - n), size))]
+            known += count
+            seconds += count * statistics.median(row.seconds for row in nearest)
+            size_bytes += count * statistics.median(row.size_bytes for row in nearest)
+    if not known:
         return Estimate(0, len(plan.fits), math.nan, math.nan)
-    share = len(plan.fits) / len(seconds)
-    return Estimate(len(seconds), len(plan.fits), sum(seconds) * share, sum(sizes) * share)
+    share = len(plan.fits) / known
+    return Estimate(known, len(plan.fits), seconds * share, size_bytes * share)

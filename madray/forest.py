@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from madray.keys import FORMAT_VERSION, digest
-from madray.loops import PoolDraw, RealDraw, SyntheticDraw
 from madray.loops import Draw as Part
+from madray.loops import PoolDraw, RealDraw, SyntheticDraw
 from madray.spec.generators import AnyGenerator
 from madray.spec.metrics import AnyExtractor, AnyMetric
 from madray.spec.references import AnyReference
@@ -129,7 +129,7 @@ class Measurement:
 
     Attributes:
         generation: its key; None for the floor.
-        evaluation: the samples looked at; None for the floor, and where a metric looks at the fitted model alone.
+        evaluation: the samples looked at; None for the floor, and where a metric looks at the model alone.
         real: what they are compared with; None where a metric compares with nothing.
     """
 
@@ -180,7 +180,7 @@ class Order:
 
 @dataclass(frozen=True)
 class RealOrder:
-    """The real side of a sweep's comparisons, and each metric's floor: real samples against other real ones."""
+    """The real side of a sweep's comparisons, and each metric's floor: real samples against others."""
 
     real: RealSet
     floors: tuple[Measurement, ...]

@@ -24,7 +24,7 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": 1.0, "a": [True, None, "λ"]})
     '{"a":[true,null,"λ"],"b":1}'
     """
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _encode(_plain(value))
 
 
 def digest(value: Any) -> str:
@@ -38,17 +38,28 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:40]
 
 
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int):
+    # A sweep has hundreds of thousands of keys, so the usual types are told apart without isinstance.
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
         return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"expected finite numbers in what makes a key, got {value}")
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, Mapping):
-        if not all(isinstance(name, str) for name in value):
-            raise TypeError(f"expected string names in what makes a key, got {list(value)}")
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [_plain(item) for item in value]
-    raise TypeError(f"expected plain data in what makes a key, got {type(value).__name__}")
+    if kind is not list and kind is not tuple:
+        if isinstance(value, str | int):
+            return value
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"expected finite numbers in what makes a key, got {value}")
+            return int(value) if value.is_integer() else value
+        if isinstance(value, Mapping):
+            if not all(isinstance(name, str) for name in value):
+                raise TypeError(f"expected string names in what makes a key, got {list(value)}")
+            return {
+                name: item if type(item) in _AS_THEY_ARE else _plain(item) for name, item in value.items()
+            }
+        if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
+            raise TypeError(f"expected plain data in what makes a key, got {kind.__name__}")
+    return [item if type(item) in _AS_THEY_ARE else _plain(item) for item in value]

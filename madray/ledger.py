@@ -113,7 +113,7 @@ class Ledger:
         if found is None:
             known = ", ".join(self.names(self._store)) or "none"
             raise BadInput(
-                f"expected the name of a sweep in {self._store.uri}, got {self.name!r}; there are: {known}"
+                f"expected the name of a sweep in {self._store.shown}, got {self.name!r}; there are: {known}"
             )
         return found
 
@@ -130,10 +130,16 @@ class Ledger:
     def write_record(self, record: SweepRecord) -> None:
         """Write a record, unless the newest one says the same."""
         if self.find() != record:
+            # The newest counts, whichever machine's clock is ahead.
+            stamps = [
+                int(file[:20]) for file in self._store.names(self._folder("records")) if _is_stamped(file)
+            ]
+            self._last = max([self._last, *stamps])
             self._write("records", "json", json.dumps(asdict(record), ensure_ascii=False).encode())
 
     def rows(self) -> dict[tuple[str, int, str], Row]:
-        """All rows ever finished, by chain, t and key; of two that say the same, the one that knows its time."""
+        """All rows ever finished, by chain, t and key; of two that say the same, the one that knows its
+        time."""
         found: dict[tuple[str, int, str], Row] = {}
         for file in self._store.names(self._folder("rows")):
             data = self._read("rows", file)
@@ -193,6 +199,10 @@ def finished(
             row = rows.get((chain.id, t, key))
             if row is not None:
                 yield chain, t, row
+
+
+def _is_stamped(file: str) -> bool:
+    return file[:20].isdigit() and file[20:21] == "-"
 
 
 def _digest(data: bytes) -> str:

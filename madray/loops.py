@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from madray.errors import BadInput
 from madray.spec.loops import AnyLoop, ImportedLoop, Loop
 from madray.streams import Stream
 
@@ -72,7 +73,7 @@ def synthetic_stream(seed: int, t: int, tau: int) -> Stream:
 def draws_of(loop: AnyLoop, t: int, *, sizes: Sizes, seed: int) -> tuple[Draw, ...]:
     """The draws that make up the training set of generation t.
 
-    Raises: ValueError, if t < 1.
+    Raises: ValueError, if t < 1; BadInput, if a loop of the user's own gives what is no training set.
 
     >>> loop = Loop(real="fresh", synthetic="latest")
     >>> [draw.n for draw in draws_of(loop, 2, sizes=Sizes(n_ini=9, n_r=2, n_s=7), seed=0)]
@@ -83,10 +84,42 @@ def draws_of(loop: AnyLoop, t: int, *, sizes: Sizes, seed: int) -> tuple[Draw, .
     if t == 1:
         return (RealDraw(sizes.n_ini, real_stream(seed, 1)),)
     if isinstance(loop, ImportedLoop):
-        own = loop.load()(**loop.settings)
-        return tuple(own.draws(t, sizes=sizes, seed=seed))
+        return _own_draws(loop, t, sizes, seed)
     parts = (*_real_part(loop, t, sizes, seed), *_synthetic_part(loop, t, sizes, seed))
     return tuple(draw for draw in parts if draw.n)  # p = 0 or 1 leaves a part empty
+
+
+def _own_draws(loop: ImportedLoop, t: int, sizes: Sizes, seed: int) -> tuple[Draw, ...]:
+    """The draws of a loop of the user's own, checked: nothing is made before all of them are known."""
+    try:
+        own = loop.load()(**loop.settings)
+    except Exception as error:  # a user's class may raise anything
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadInput(f"chain.loop: expected {loop.kind} to take its settings, got {told}") from error
+    draws = tuple(own.draws(t, sizes=sizes, seed=seed))
+    for draw in draws:
+        if fault := _fault(draw, t):
+            raise BadInput(f"chain.loop: expected {loop.kind} to give, for t = {t}, {fault}, got {draw}")
+    if not any(draw.n for draw in draws):
+        raise BadInput(f"chain.loop: expected {loop.kind} to give samples for t = {t}, got none")
+    return tuple(draw for draw in draws if draw.n)
+
+
+def _fault(draw: Draw, t: int) -> str:
+    """What a draw of generation t should be and is not; empty where it is right."""
+    if not isinstance(draw, RealDraw | SyntheticDraw | PoolDraw):
+        return "draws of madray.loops"
+    if not isinstance(draw.n, int) or draw.n < 0:
+        return "numbers of samples"
+    if isinstance(draw, PoolDraw):
+        if draw.n > sum(part.n for part in draw.pool):
+            return "draws of no more than their pool holds"
+        return next(filter(None, (_fault(part, t) for part in draw.pool)), "")
+    if isinstance(draw, SyntheticDraw) and not 1 <= draw.tau < t:
+        return "draws from generations before it"
+    if isinstance(draw, SyntheticDraw) and draw.bias is not None and not 0 <= draw.bias <= 1:
+        return "λ in [0, 1]"
+    return ""
 
 
 def _real_part(loop: Loop, t: int, sizes: Sizes, seed: int) -> tuple[RealDraw, ...]:

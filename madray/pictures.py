@@ -48,14 +48,21 @@ def grid(images: NDArray[np.uint8], *, gap: int = 2) -> NDArray[np.uint8]:
 
 
 def density(points: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Points in the plane as a grey image, darker where there are more; the frame holds 98 % of them."""
+    """Points in the plane as a grey image, darker where there are more; the frame holds 98 % of them.
+
+    Points at infinity, or nowhere, are left out: a model that diverged is a result as well.
+    """
+    points = points[np.isfinite(points).all(axis=1)].astype(np.float64)
+    if not len(points):
+        return np.full((_PLANE_PIXELS, _PLANE_PIXELS, 1), 255, np.uint8)
     low, high = np.quantile(points, [0.01, 0.99], axis=0)
-    middle, reach = (low + high) / 2, max(float((high - low).max()) * 0.6, 1e-6)
+    middle, reach = (low + high) / 2, float((high - low).max()) * 0.6
+    reach = max(reach, 1e-6 * float(np.abs(middle).max()), 1e-6)  # all points may be one
     frame = [[middle[0] - reach, middle[0] + reach], [middle[1] - reach, middle[1] + reach]]
     counts, _, _ = np.histogram2d(points[:, 0], points[:, 1], bins=_PLANE_PIXELS // 4, range=frame)
     shade = 255 * (1 - np.sqrt(counts / max(counts.max(), 1)))
-    image = shade.T[::-1].astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)
-    return image[:, :, None]
+    image: NDArray[np.uint8] = shade.T[::-1].astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    return image[:, :, np.newaxis]
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:

@@ -7,7 +7,7 @@ into segments, each a run of generations with the same descendants, which one wo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -24,11 +24,13 @@ from madray.forest import (
     picture_key,
     resolve,
 )
-from madray.keys import digest
+from madray.keys import canonical, digest
+from madray.loops import Draw as Part
 from madray.loops import Sizes, SyntheticDraw, draws_of, synthetic_stream
 from madray.spec.chain import Chain
+from madray.spec.metrics import AnyMetric
 from madray.spec.reading import Cell
-from madray.spec.sweep import Sweep
+from madray.spec.sweep import Keep, Sweep
 from madray.streams import Stream
 
 Pair = tuple[str, str]
@@ -85,7 +87,7 @@ class Made:
     children: set[str] = field(default_factory=set)
     outputs: dict[str, Draw] = field(default_factory=dict)
     measurements: dict[str, Measurement] = field(default_factory=dict)
-    picture: Draw | None = None
+    pictures: dict[str, Draw] = field(default_factory=dict)
     kept: bool = False
 
 
@@ -96,15 +98,22 @@ class Forest:
     made: Mapping[str, Made]
     chains: Sequence[ChainPlan]
     real: Mapping[str, RealOrder]
+    _chunks: dict[str, tuple[Pair, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def chunks(self, draw: Draw) -> tuple[Pair, ...]:
+        """(kind, key) of the stored pieces of a draw."""
+        if draw.key not in self._chunks:
+            self._chunks[draw.key] = tuple(("draws", chunk) for chunk in draw.chunk_keys())
+        return self._chunks[draw.key]
 
     def artifacts(self) -> Iterable[Pair]:
         """(kind, key) of everything that the finished sweep consists of."""
         for key, made in self.made.items():
             yield "generations", key
             yield from (("measurements", each) for each in made.measurements)
-            if made.picture is not None:
-                yield "pictures", picture_key(made.picture)
-            yield from (("draws", chunk) for draw in made.outputs.values() for chunk in draw.chunk_keys())
+            yield from (("pictures", picture_key(draw)) for draw in made.pictures.values())
+            for draw in made.outputs.values():
+                yield from self.chunks(draw)
         for key, order in self.real.items():
             yield "features", key
             yield from (("measurements", floor.key) for floor in order.floors)
@@ -117,17 +126,60 @@ class Segment:
     Attributes:
         waits_for: ids of the segments, or of the real side, that must be there first.
         chains: which chains (by their place in the forest) it is part of.
+        kept: keys of the generations whose weights stay.
+        pictures: the draws whose first samples are shown, by generation.
     """
 
     id: str
     orders: tuple[Order, ...]
     waits_for: frozenset[str]
     chains: frozenset[int]
+    kept: frozenset[str] = frozenset()
+    pictures: Mapping[str, tuple[Draw, ...]] = field(default_factory=dict)
 
     @property
     def milliseconds(self) -> bool:
         """Whether it is worth making together with others."""
         return all(order.generation.settings.milliseconds for order in self.orders)
+
+    def artifacts(self) -> Iterable[Pair]:
+        """(kind, key) of everything that it makes."""
+        for order in self.orders:
+            yield "generations", order.generation.key
+            yield from (("measurements", each.key) for each in order.measurements)
+            for draw in order.outputs:
+                yield from (("draws", chunk) for chunk in draw.chunk_keys())
+        for draws in self.pictures.values():
+            yield from (("pictures", picture_key(draw)) for draw in draws)
+
+    def begun(self, markers: Mapping[Pair, Marker]) -> Segment:
+        """What is left of it where another worker began it: samples that were made, used and dropped since
+        are not made again.
+
+        Args:
+            markers: of its artifacts, as far as they are in the store.
+        """
+        spent = {pair for order in self.orders for pair in order.spent}
+        asked: dict[str, set[str]] = defaultdict(set)
+        orders = []
+        for order in reversed(self.orders):
+            key = order.generation.key
+            missing = [each for each in order.measurements if ("measurements", each.key) not in markers]
+            pictures = [
+                draw for draw in self.pictures.get(key, ()) if ("pictures", picture_key(draw)) not in markers
+            ]
+            wanted = asked[key] | _looked_at(missing, pictures).keys()
+            outputs = tuple(
+                draw
+                for draw in order.outputs
+                if draw.key in wanted or any(("draws", chunk) not in spent for chunk in draw.chunk_keys())
+            )
+            unmade = [draw for draw in outputs if any(pair not in markers for pair in _chunks(draw))]
+            if _must_fit(markers.get(("generations", key)), unmade, missing, kept=key in self.kept):
+                for source, draw in _synthetic(order.training, order.pooled):
+                    asked[source].add(draw.key)
+            orders.append(replace(order, outputs=outputs))
+        return replace(self, orders=tuple(reversed(orders)))
 
 
 @dataclass(frozen=True)
@@ -185,110 +237,120 @@ def grow(sweep: Sweep, cells: Sequence[Cell], sources: Callable[[Chain], Source]
     chains: list[ChainPlan] = []
     real: dict[str, RealOrder] = {}
     for cell in cells:
-        source = sources(cell.chain)
-        real_set = RealSet(source, cell.chain.n_eval, cell.chain.extractor)
-        compared = [metric for metric in cell.chain.measured if metric.needs_real]
-        if compared:
+        chain, source = cell.chain, sources(cell.chain)
+        real_set = RealSet(source, chain.n_eval, chain.extractor)
+        measured = chain.measured
+        if compared := [metric for metric in measured if metric.needs_real]:
             floors = tuple(Measurement(metric, source, None, None, real_set) for metric in compared)
             real[real_set.key] = RealOrder(real_set, floors)
         for seed in sweep.seed_list:
-            chains.append(_grow_chain(made, len(chains), sweep, cell, seed, source, real_set))
+            grower = _Grower(made, len(chains), cell, seed, source, real_set, measured)
+            chains.append(grower.grow(sweep.keep))
     return Forest(made, chains, real)
 
 
-def _grow_chain(
-    made: dict[str, Made], index: int, sweep: Sweep, cell: Cell, seed: int, source: Source, real_set: RealSet
-) -> ChainPlan:
-    chain = cell.chain
-    sizes = Sizes(chain.n_ini, chain.real_size, chain.synthetic_size, chain.n_fixed or 0, chain.memory)
-    line: list[Generation] = []
-    numbers, pictures = [], []
-    for t in range(1, chain.generations + 1):
-        parts = draws_of(chain.loop, t, sizes=sizes, seed=seed)
-        resolved = [
-            resolve(part, source=source, made=line, bias=chain.bias, labels=chain.labels) for part in parts
-        ]
-        training = tuple(draw for draw, _ in resolved)
-        pooled = tuple(draw for _, pool in resolved for draw in pool)
-        keys = tuple(draw.key for draw in training)
-        generation = Generation(t, chain.generator, keys, Stream.of(seed, t, "fit"))
-        one = made.setdefault(generation.key, Made(generation, source, training, pooled))
-        one.chains.add(index)
-        one.kept = one.kept or sweep.keep.keeps(t, chain.generations)
-        for draw in (*training, *pooled):
-            if isinstance(draw.part, SyntheticDraw):
-                parent = made[draw.sources[0]]
-                parent.outputs[draw.key] = draw
-                parent.children.add(generation.key)
-        line.append(generation)
-        shown, row = _grow_measurements(one, chain, seed, t, line, real_set)
-        numbers.append(row)
-        pictures.append(shown)
-    return ChainPlan(cell, seed, tuple(each.key for each in line), tuple(numbers), tuple(pictures))
+@dataclass(frozen=True)
+class _Grower:
+    """Adds one chain to the generations of a sweep."""
 
+    made: dict[str, Made]
+    index: int
+    cell: Cell
+    seed: int
+    source: Source
+    real_set: RealSet
+    measured: tuple[AnyMetric, ...]
 
-def _grow_measurements(
-    one: Made, chain: Chain, seed: int, t: int, line: list[Generation], real_set: RealSet
-) -> tuple[str, tuple[Number, ...]]:
-    """Adds what is measured of a generation; returns the key of its picture and the numbers of its row."""
-    row: list[Number] = []
-    part = SyntheticDraw(t, chain.n_eval, synthetic_stream(seed, t + 1, t))
-    shown = ""
-    for bias in dict.fromkeys([chain.bias, *chain.measure_bias]):
-        suffix = "" if bias == chain.bias else f"_at_lambda_{bias:g}"
-        draw, _ = resolve(part, source=real_set.source, made=line, bias=bias, labels=chain.labels)
-        for metric in chain.measured:
-            if suffix and not metric.needs_samples:
-                continue  # it is the same at every λ
-            measurement = Measurement(
-                metric,
-                real_set.source,
-                one.generation.key,
-                draw if metric.needs_samples else None,
-                real_set if metric.needs_real else None,
-            )
-            one.measurements[measurement.key] = measurement
-            if metric.needs_samples:
-                one.outputs[draw.key] = draw
-            row += [Number(name + suffix, measurement.key, name) for name in metric.names]
-        if not suffix and not chain.generator.milliseconds:
-            # One picture a generation and λ; models of milliseconds are too many to look at one by one.
-            one.outputs[draw.key] = one.picture = draw
-            shown = picture_key(draw)
-    return shown, tuple(row)
+    def grow(self, keep: Keep) -> ChainPlan:
+        chain, seed = self.cell.chain, self.seed
+        sizes = Sizes(chain.n_ini, chain.real_size, chain.synthetic_size, chain.n_fixed or 0, chain.memory)
+        line: list[Generation] = []
+        numbers, pictures = [], []
+        for t in range(1, chain.generations + 1):
+            parts = draws_of(chain.loop, t, sizes=sizes, seed=seed)
+            resolved = [self._resolve(part, line, chain.bias) for part in parts]
+            training = tuple(draw for draw, _ in resolved)
+            pooled = tuple(draw for _, pool in resolved for draw in pool)
+            keys = tuple(draw.key for draw in training)
+            generation = Generation(t, chain.generator, keys, Stream.of(seed, t, "fit"))
+            one = self.made.get(generation.key)
+            if one is None:
+                one = self.made[generation.key] = Made(generation, self.source, training, pooled)
+            one.chains.add(self.index)
+            one.kept = one.kept or keep.keeps(t, chain.generations)
+            for parent, draw in _synthetic(training, pooled):
+                self.made[parent].outputs[draw.key] = draw
+                self.made[parent].children.add(generation.key)
+            line.append(generation)
+            numbers.append(self._measure(one, line))
+            pictures.append(self._show(one, line))
+        return ChainPlan(self.cell, seed, tuple(each.key for each in line), tuple(numbers), tuple(pictures))
+
+    def _resolve(self, part: Part, line: list[Generation], bias: float) -> tuple[Draw, tuple[Draw, ...]]:
+        return resolve(part, source=self.source, made=line, bias=bias, labels=self.cell.chain.labels)
+
+    def _looked_at(self, line: list[Generation], bias: float) -> Draw:
+        """The samples of the last generation of the line that metrics look at."""
+        t = len(line)
+        part = SyntheticDraw(t, self.cell.chain.n_eval, synthetic_stream(self.seed, t + 1, t))
+        return self._resolve(part, line, bias)[0]
+
+    def _measure(self, one: Made, line: list[Generation]) -> tuple[Number, ...]:
+        """Adds what is measured of a generation; returns the numbers of its row."""
+        chain = self.cell.chain
+        row: list[Number] = []
+        further = {f"_at_lambda_{canonical(bias)}": bias for bias in chain.measure_bias}
+        for suffix, bias in {"": chain.bias, **further}.items():
+            draw = self._looked_at(line, bias)
+            for metric in self.measured:
+                if suffix and not metric.needs_samples:
+                    continue  # it is the same at every λ
+                measurement = Measurement(
+                    metric,
+                    self.source,
+                    one.generation.key,
+                    draw if metric.needs_samples else None,
+                    self.real_set if metric.needs_real else None,
+                )
+                one.measurements[measurement.key] = measurement
+                if metric.needs_samples:
+                    one.outputs[draw.key] = draw
+                row += [Number(name + suffix, measurement.key, name) for name in metric.names]
+        return tuple(row)
+
+    def _show(self, one: Made, line: list[Generation]) -> str:
+        """Adds the picture of a generation at the chain's λ; returns its key."""
+        if self.cell.chain.generator.milliseconds:
+            return ""  # models of milliseconds are too many to look at one by one
+        draw = self._looked_at(line, self.cell.chain.bias)
+        one.outputs[draw.key] = one.pictures[draw.key] = draw
+        return picture_key(draw)
 
 
 def plan(forest: Forest, markers: Mapping[Pair, Marker]) -> Plan:
     """What is missing of a forest, given the markers of what the store holds, cut into segments."""
     asked: dict[str, dict[str, Draw]] = defaultdict(dict)
     orders: dict[str, Order] = {}
+    pictures: dict[str, tuple[Draw, ...]] = {}
     fits = set()
     for key, made in reversed(list(forest.made.items())):
-        wanted = dict(asked[key])
         measurements = [
             each for each in made.measurements.values() if ("measurements", each.key) not in markers
         ]
-        wanted |= {
-            each.evaluation.key: each.evaluation for each in measurements if each.evaluation is not None
-        }
-        picture = made.picture
-        if picture is not None and ("pictures", picture_key(picture)) in markers:
-            picture = None
-        if picture is not None:
-            wanted[picture.key] = picture
-        if made.kept:
-            wanted |= made.outputs
-        outputs = [draw for draw in wanted.values() if _incomplete(draw, markers)]
-        marker = markers.get(("generations", key))
-        weightless = marker is None or set(marker.files) == {RECORD}
-        must_fit = marker is None or (weightless and bool(outputs or measurements or made.kept))
-        if not (must_fit or outputs or measurements or picture):
+        shown = [draw for draw in made.pictures.values() if ("pictures", picture_key(draw)) not in markers]
+        wanted = asked[key] | _looked_at(measurements, shown) | (made.outputs if made.kept else {})
+        outputs = [
+            draw for draw in wanted.values() if any(pair not in markers for pair in forest.chunks(draw))
+        ]
+        must_fit = _must_fit(markers.get(("generations", key)), outputs, measurements, kept=made.kept)
+        if not (must_fit or outputs or measurements or shown):
             continue
         if must_fit:
             fits.add(key)
-            for draw in (*made.training, *made.pooled):
-                if isinstance(draw.part, SyntheticDraw):
-                    asked[draw.sources[0]][draw.key] = draw
+            for parent, draw in _synthetic(made.training, made.pooled):
+                asked[parent][draw.key] = draw
+        if shown:
+            pictures[key] = tuple(shown)
         orders[key] = Order(
             made.generation,
             made.source,
@@ -296,15 +358,34 @@ def plan(forest: Forest, markers: Mapping[Pair, Marker]) -> Plan:
             made.pooled,
             tuple(outputs),
             tuple(measurements),
-            picture,
+            None,
         )
     real = tuple(order for key, order in forest.real.items() if not _real_is_there(key, order, markers))
-    segments = _cut(forest, orders, real)
-    return Plan(forest, real, *_release(forest, segments), frozenset(fits))
+    segments = _cut(forest, orders, pictures, real)
+    return Plan(forest, real, *_release(forest, segments, fits, markers), frozenset(fits))
 
 
-def _incomplete(draw: Draw, markers: Mapping[Pair, Marker]) -> bool:
-    return any(("draws", chunk) not in markers for chunk in draw.chunk_keys())
+def _synthetic(training: Iterable[Draw], pooled: Iterable[Draw]) -> Iterable[tuple[str, Draw]]:
+    """The draws of a training set that come from other generations, and the keys of these."""
+    return ((draw.sources[0], draw) for draw in (*training, *pooled) if isinstance(draw.part, SyntheticDraw))
+
+
+def _looked_at(measurements: Iterable[Measurement], pictures: Iterable[Draw]) -> dict[str, Draw]:
+    """The samples that these measurements and pictures are made of."""
+    draws = [each.evaluation for each in measurements if each.evaluation is not None]
+    return {draw.key: draw for draw in (*draws, *pictures)}
+
+
+def _must_fit(
+    marker: Marker | None, outputs: Collection[Draw], measurements: Collection[Measurement], *, kept: bool
+) -> bool:
+    """Whether a generation was never fitted, or its weights went and are wanted again."""
+    weightless = marker is None or set(marker.files) == {RECORD}
+    return marker is None or (weightless and bool(outputs or measurements or kept))
+
+
+def _chunks(draw: Draw) -> Iterable[Pair]:
+    return (("draws", chunk) for chunk in draw.chunk_keys())
 
 
 def _real_is_there(key: str, order: RealOrder, markers: Mapping[Pair, Marker]) -> bool:
@@ -312,7 +393,12 @@ def _real_is_there(key: str, order: RealOrder, markers: Mapping[Pair, Marker]) -
     return floors and ("features", key) in markers
 
 
-def _cut(forest: Forest, orders: Mapping[str, Order], real: Sequence[RealOrder]) -> list[Segment]:
+def _cut(
+    forest: Forest,
+    orders: Mapping[str, Order],
+    pictures: Mapping[str, tuple[Draw, ...]],
+    real: Sequence[RealOrder],
+) -> list[Segment]:
     """Generations with the same chains make a segment. A child's chains are among its parents', so what a
     segment waits for never waits for it."""
     groups: dict[frozenset[int], list[Order]] = defaultdict(list)
@@ -326,21 +412,27 @@ def _cut(forest: Forest, orders: Mapping[str, Order], real: Sequence[RealOrder])
     segments = []
     for chains, group in groups.items():
         name = group[0].generation.key
+        keys = [order.generation.key for order in group]
         parents = {
-            place[draw.sources[0]]
+            place[parent]
             for order in group
-            for draw in (*order.training, *order.pooled)
-            if isinstance(draw.part, SyntheticDraw) and draw.sources[0] in place
+            for parent, _ in _synthetic(order.training, order.pooled)
+            if parent in place
         }
         compared = {each.real.key for order in group for each in order.measurements if each.real is not None}
         waits_for = frozenset((parents - {name}) | (compared & real_keys))
-        segments.append(Segment(name, tuple(group), waits_for, chains))
+        kept = frozenset(key for key in keys if forest.made[key].kept)
+        shown = {key: pictures[key] for key in keys if key in pictures}
+        segments.append(Segment(name, tuple(group), waits_for, chains, kept, shown))
     return segments
 
 
-def _release(forest: Forest, segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], tuple[Release, ...]]:
+def _release(
+    forest: Forest, segments: Sequence[Segment], fits: Collection[str], markers: Mapping[Pair, Marker]
+) -> tuple[tuple[Segment, ...], tuple[Release, ...]]:
     """Says when the weights and samples of generations that are not kept may go: inside a segment with the
-    order that uses them last, across segments when the last of these is made."""
+    order that uses them last, across segments when the last of these is made. What was in the store before
+    stays: another sweep may want to keep it."""
     place = {
         order.generation.key: (s, o) for s, each in enumerate(segments) for o, order in enumerate(each.orders)
     }
@@ -349,8 +441,11 @@ def _release(forest: Forest, segments: Sequence[Segment]) -> tuple[tuple[Segment
     for key, made in forest.made.items():
         if made.kept or key not in place:
             continue
-        items = [("generations", key)]
-        items += [("draws", chunk) for draw in made.outputs.values() for chunk in draw.chunk_keys()]
+        items: list[Pair] = [("generations", key)] if key in fits else []
+        chunks = dict.fromkeys(pair for draw in made.outputs.values() for pair in forest.chunks(draw))
+        items += [pair for pair in chunks if pair not in markers]
+        if not items:
+            continue
         users = [place[each] for each in (key, *made.children) if each in place]
         if {s for s, _ in users} == {place[key][0]}:
             spent[max(users)] += items

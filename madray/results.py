@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from madray.errors import BadInput, Missing
+from madray.forest import RECORD
 from madray.generators.protocol import Generator, build_generator, sample
-from madray.ledger import ChainRecord, Ledger, Row, SweepRecord
+from madray.ledger import ChainRecord, Ledger, SweepRecord
 from madray.samples import SampleSet
 from madray.spec.reading import Cell, label, parse_sweep, plain
 from madray.store import Store
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def open(store: str | os.PathLike[str]) -> Results:  # noqa: A001 - madray.open reads as it should
+def open(store: str | os.PathLike[str]) -> Results:
     """The sweeps in a store, by name: `madray.open("madray-store")["quickstart"].table()`."""
     return Results(Store.open(store))
 
@@ -75,27 +76,23 @@ class SweepResults:
 
         Raises: BadInput, if no or several cells match, or the chain is shorter than t.
         """
-        chain = self._chain(dict(cell or {}), seed)
-        if not 1 <= t <= len(chain.generations):
-            raise BadInput(f"expected a generation from 1 to {len(chain.generations)}, got {t}")
-        rows = self._ledger.rows()
-        return GenerationResults(
-            self._store, self._cell(chain), chain.generations[t - 1], t, chain.seed, rows
-        )
+        chain = self._chain(dict(cell or {}), t, seed)
+        return GenerationResults(self._store, self._cell(chain), chain.generations[t - 1], t, chain.seed)
 
     def grid(self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None) -> bytes:
         """The stored picture of generation t's first samples, as PNG.
 
-        Raises: Missing, if there is none: the generation is not made, or its samples are no images.
+        Raises: BadInput, as `generation`; Missing, if there is none: the generation is not made, or its
+            samples are neither images nor points in the plane.
         """
-        chain = self._chain(dict(cell or {}), seed)
+        chain = self._chain(dict(cell or {}), t, seed)
         row = self._ledger.rows().get((chain.id, t, chain.rows[t - 1]))
         files = self._store.read("pictures", row.picture) if row is not None and row.picture else {}
         if "grid.png" not in files:
             raise Missing(f"expected a picture of generation {t} of {label(chain.point)}, found none")
         return files["grid.png"]
 
-    def _chain(self, wanted: dict[str, Any], seed: int | None) -> ChainRecord:
+    def _chain(self, wanted: dict[str, Any], t: int, seed: int | None) -> ChainRecord:
         matching = [
             chain
             for chain in self.record.chains
@@ -108,7 +105,10 @@ class SweepResults:
         if len({label(chain.point) for chain in matching}) != 1:
             cells = "; ".join(dict.fromkeys(label(chain.point) for chain in matching or self.record.chains))
             raise BadInput(f"expected one cell for {wanted or 'no fields'}, got {len(matching)} of: {cells}")
-        return matching[0]
+        chain = matching[0]
+        if not 1 <= t <= len(chain.generations):
+            raise BadInput(f"expected a generation from 1 to {len(chain.generations)}, got {t}")
+        return chain
 
     def _cell(self, chain: ChainRecord) -> Cell:
         file = parse_sweep(self.record.text, name=self.name)
@@ -124,13 +124,14 @@ class GenerationResults:
     key: str
     t: int
     seed: int
-    rows: Mapping[tuple[str, int, str], Row]
 
     def model(self) -> Generator:
         """The fitted generator. Raises: Missing, if it was not made or not kept."""
         import tempfile
 
         files = self.store.read("generations", self.key)
+        if not files.keys() - {RECORD}:
+            raise Missing(f"expected the weights of generation {self.t}, found none; try keep: all")
         generator = build_generator(self.cell.chain.generator)
         with tempfile.TemporaryDirectory() as folder:
             for name, data in files.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SampleSet:
     """n samples of one shape, with a label each or none.
 
@@ -37,7 +38,7 @@ class SampleSet:
     values: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     classes: int | None = None
-    provenance: Mapping[str, str] = field(default_factory=dict, compare=False)
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.dtype not in (np.dtype(np.uint8), np.dtype(np.float32)):
@@ -53,7 +54,9 @@ class SampleSet:
                     f"got {self.labels.dtype} of shape {self.labels.shape}"
                 )
             if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < self.classes:
-                raise ValueError(f"expected labels in [0, {self.classes}), got {self.labels.max()}")
+                raise ValueError(
+                    f"expected labels in [0, {self.classes}), got {self.labels.min()} to {self.labels.max()}"
+                )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -74,7 +77,7 @@ class SampleSet:
         >>> SampleSet(np.full((1, 1, 1, 2), 255, np.uint8)).flat()
         array([[1., 1.]], dtype=float32)
         """
-        flat = self.values.reshape(len(self), -1)
+        flat = self.values.reshape(len(self), math.prod(self.shape))
         return flat.astype(np.float32) / np.float32(255) if self.is_image else flat
 
     def tensor(self) -> torch.Tensor:
@@ -88,8 +91,8 @@ class SampleSet:
 
         Raises: ValueError, if there are fewer than n.
         """
-        if n > len(self):
-            raise ValueError(f"expected at most {len(self)} samples to be asked for, got {n}")
+        if not 0 <= n <= len(self):
+            raise ValueError(f"expected 0 to {len(self)} samples to be asked for, got {n}")
         labels = None if self.labels is None else self.labels[:n]
         return SampleSet(self.values[:n], labels, self.classes, self.provenance)
 
@@ -130,7 +133,7 @@ class SampleSet:
 
     def to_arrow(self) -> pa.Table:
         """An Arrow table: `values` as fixed-size lists, `label` where there is one; the rest as metadata."""
-        width = int(np.prod(self.shape))
+        width = math.prod(self.shape)
         flat = np.ascontiguousarray(self.values).reshape(-1)
         columns = {"values": pa.FixedSizeListArray.from_arrays(pa.array(flat), width)}
         if self.labels is not None:
@@ -162,9 +165,9 @@ class SampleSet:
             raise Damaged(f"expected a table of samples with madray's metadata, got none ({error})") from None
         if written != FORMAT_VERSION:
             raise Damaged(f"expected samples of format {FORMAT_VERSION}, got {written}")
-        column = table.column("values").combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        column = table.column("values")
+        # One chunk is not combined: even of one, that makes a copy.
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         flat = column.flatten().to_numpy(zero_copy_only=True)
         labels = None
         if classes is not None:

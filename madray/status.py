@@ -106,11 +106,15 @@ def floors(store: Store, record: SweepRecord) -> dict[str, float]:
 
 
 def _open_failures(record: SweepRecord, ledger: Ledger, done: Counter[str]) -> list[Failure]:
-    """Failures that still keep a chain of the sweep from its end."""
+    """Failures that still keep a chain of the sweep from its end; not those of a generator that was changed
+    since."""
     unfinished = {chain.id for chain in record.chains if done[chain.id] < len(chain.rows)}
+    asked = {key for chain in record.chains for key in chain.generations}
     made = {row.generation for row in ledger.rows().values()}
     return [
         failure
         for failure in ledger.failures()
-        if unfinished & set(failure.chains) and failure.generation not in made
+        if unfinished & set(failure.chains)
+        and failure.generation not in made
+        and (failure.t == 0 or failure.generation in asked)
     ]

@@ -1,10 +1,11 @@
 """Content-addressed artifacts on any pyarrow filesystem.
 
 An artifact is a few files under a key: `<kind>/<key>/<attempt>/…`, and `<kind>/<key>/done.json`, written
-last, which names the attempt and the SHA-256 of each file. Nothing is renamed (S3 cannot), and `done.json`
-is the only file ever replaced. One that does not parse is no marker, a file that does not agree with its
-checksum makes the artifact missing, and both are said in `notes`. Two writers of one key write two
-attempts; whichever marker lands last counts, and both hold the same.
+last, which names the attempt and the SHA-256 of each file. `done.json` is the only file ever replaced, and
+no file is ever seen half-written: S3 shows an object when it is whole, in a folder a file gets its name when
+it is. One that does not parse is no marker, a file that does not agree with its checksum makes the artifact
+missing, and both are said in `notes`. Two writers of one key write two attempts; whichever marker lands last
+counts, and both hold the same.
 """
 
 from __future__ import annotations
@@ -12,18 +13,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pyarrow import fs as pafs
 
-from madray.artifacts import Marker
+from madray.artifacts import Marker, is_file_name
 from madray.bundles import BundleIndex
 from madray.errors import BadInput, Damaged, Missing
 from madray.keys import FORMAT_VERSION
+
+_READERS = 32
+"""How many requests are under way at a time where each is a round trip."""
+
+_MANY = 200
+"""From this many keys on, one listing of a remote folder is cheaper than a question each."""
+
+_ROUND_TRIP_BYTES = 1 << 20
+"""How many bytes could be read in the time that a remote file takes to be opened."""
+
+_CLAIM = "madray.json"
 
 
 class Store:
@@ -49,8 +64,9 @@ class Store:
         try:
             filesystem, root_path = pafs.FileSystem.from_uri(told)
         except (OSError, ValueError) as error:
+            shown = without_secret(told)
             raise BadInput(
-                f"--store: expected a folder or a URI that pyarrow opens, got {told} ({error})"
+                f"--store: expected a folder or a URI that pyarrow opens, got {shown} ({error})"
             ) from None
         return Store(filesystem, root_path, told)
 
@@ -64,6 +80,30 @@ class Store:
         """The folder of a local store."""
         return Path(self._root) if self.is_local else None
 
+    @property
+    def shown(self) -> str:
+        """Where it is, as it may be shown to anyone."""
+        return without_secret(self.uri)
+
+    def claim(self) -> None:
+        """Make sure that this is, or can become, a store of ours that can be written.
+
+        Raises: BadInput, if it cannot be written, or was written in another format.
+        """
+        told = json.dumps({"format": FORMAT_VERSION}).encode()
+        try:
+            found = self.get(_CLAIM)
+        except OSError:
+            self.put(_CLAIM, told)
+            return
+        if found != told:
+            raise BadInput(
+                f"--store: expected a store of format {FORMAT_VERSION} in {self.uri}, "
+                f"got {found[:60].decode(errors='replace')}; try another --store"
+            )
+        if self.is_local and not os.access(self._root, os.W_OK):
+            raise BadInput(f"--store: expected {self.uri} to be writable, got a read-only folder; try another --store")
+
     # Artifacts
 
     def has(self, kind: str, key: str, *names: str) -> bool:
@@ -72,44 +112,42 @@ class Store:
 
     def marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact, or None where there is no whole one."""
-        try:
-            written = json.loads(self.get(f"{kind}/{key}/done.json"))
-            files = {name: (int(size), str(sha)) for name, (size, sha) in written["files"].items()}
-            return Marker(str(written["attempt"]), files)
-        except FileNotFoundError:
-            return self._bundles.marker(kind, key)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            self._note(f"{kind}/{key}/done.json does not parse; what it marked is made again")
-            self.forget(kind, key)
-            return None
+        return self._own_marker(kind, key) or self._bundles.marker(kind, key)
 
     def markers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Marker]:
         """The markers of many artifacts at once; those that stand there whole."""
-        wanted = list(wanted)
+        self._bundles.refresh()
+        found = {}
+        rest = []
+        for kind, key in dict.fromkeys(wanted):
+            marker = self._bundles.known(kind, key)
+            if marker is None:
+                rest.append((kind, key))
+            else:
+                found[kind, key] = marker
         if self.is_local:
-            found = [self.marker(kind, key) for kind, key in wanted]
+            own = [self._own_marker(kind, key) for kind, key in rest]
         else:
-            with ThreadPoolExecutor(32) as pool:
-                found = list(pool.map(lambda each: self.marker(*each), wanted))
-        return {each: marker for each, marker in zip(wanted, found, strict=True) if marker is not None}
+            rest = self._there(rest)
+            with ThreadPoolExecutor(_READERS) as pool:
+                own = list(pool.map(lambda each: self._own_marker(*each), rest))
+        found |= {each: marker for each, marker in zip(rest, own, strict=True) if marker is not None}
+        return found
 
     def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
         marker = self.marker(kind, key)
-        if marker is None or any(name not in marker.files for name in names):
-            raise Missing(f"expected {kind}/{key} in the store, found nothing whole")
-        if marker.attempt.startswith("bundle:"):
-            return self._bundles.read(kind, key, *names)
-        folder = f"{kind}/{key}/{marker.attempt}"
-        files = {}
-        for name in names or marker.files:
-            size, sha = marker.files[name]
-            try:
-                files[name] = self.get(f"{folder}/{name}")
-            except OSError as error:
-                raise self._damaged(kind, key, f"{folder}/{name} cannot be read ({error})") from None
-            if len(files[name]) != size or _sha256(files[name]) != sha:
-                raise self._damaged(kind, key, f"{folder}/{name} does not agree with its checksum")
-        return files
+        while True:
+            if marker is None or any(name not in marker.files for name in names):
+                raise Missing(f"expected {kind}/{key} in the store, found nothing whole")
+            if marker.attempt.startswith("bundle:"):
+                return self._bundles.read(kind, key, *names)
+            files, fault = self._read(f"{kind}/{key}/{marker.attempt}", marker, names)
+            if fault is None:
+                return files
+            before, marker = marker, self.marker(kind, key)
+            if marker == before:
+                raise self._damaged(kind, key, fault)
+            # Not damaged: another worker replaced or dropped what was being read, and said so in the marker.
 
     def commit(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
         attempt = uuid.uuid4().hex[:16]
@@ -127,9 +165,11 @@ class Store:
         if not left:
             self.delete(kind, key)
             return
+        if left == marker.files:
+            return
         self._mark(kind, key, Marker(marker.attempt, left))
         for name in marker.files.keys() - left.keys():
-            self._fs.delete_file(self._path(f"{kind}/{key}/{marker.attempt}/{name}"))
+            self._delete_file(f"{kind}/{key}/{marker.attempt}/{name}")
 
     def replace(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
         """Commit, then delete the attempt that counted before: for checkpoints, of which one is enough."""
@@ -140,9 +180,7 @@ class Store:
 
     def forget(self, kind: str, key: str) -> None:
         """Take an artifact's marker away, so that it is made again."""
-        path = self._path(f"{kind}/{key}/done.json")
-        if self._fs.get_file_info(path).type != pafs.FileType.NotFound:
-            self._fs.delete_file(path)
+        self._delete_file(f"{kind}/{key}/done.json")
         self._bundles.forget(kind, key)
 
     def delete(self, kind: str, key: str) -> None:
@@ -162,45 +200,64 @@ class Store:
             if not marker.attempt.startswith("bundle:")
             for name in marker.files
         }
-        infos = self._fs.get_file_info(list(paths.values()))
+        with self._answering():
+            infos = self._fs.get_file_info(list(paths.values()))
         for (kind, key, name), info in zip(paths, infos, strict=True):
             if (kind, key) in damaged:
                 continue
-            size, sha = wanted[kind, key].files[name]
+            size, _ = wanted[kind, key].files[name]
             if info.type != pafs.FileType.File or info.size != size:
                 self._damaged(kind, key, f"{kind}/{key}: {name} is not there whole")
                 damaged.add((kind, key))
-            elif spent + size <= budget_bytes:
-                spent += size
-                if _sha256(self.get(f"{kind}/{key}/{wanted[kind, key].attempt}/{name}")) != sha:
-                    self._damaged(kind, key, f"{kind}/{key}: {name} does not agree with its checksum")
+                continue
+            cost = size if self.is_local else max(size, _ROUND_TRIP_BYTES)
+            if spent + cost <= budget_bytes:
+                spent += cost
+                try:
+                    self.read(kind, key, name)
+                except Missing:
                     damaged.add((kind, key))
         return damaged
 
     # Files
 
     def get(self, path: str) -> bytes:
-        """The bytes of a file under the root. Raises: FileNotFoundError."""
-        with self._fs.open_input_file(self._path(path)) as file:
+        """The bytes of a file under the root.
+
+        Raises: FileNotFoundError; BadInput, if the store does not answer.
+        """
+        with self._answering(), self._fs.open_input_file(self._path(path)) as file:
             return bytes(file.read())
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file under the root. Raises: BadInput, if that is not allowed."""
         full = self._path(path)
         try:
-            if self.is_local:
-                os.makedirs(os.path.dirname(full), exist_ok=True)
-            with self._fs.open_output_stream(full) as file:
+            if not self.is_local:
+                with self._fs.open_output_stream(full) as file:
+                    file.write(data)
+                return
+            folder, name = os.path.split(full)
+            part = f"{folder}/.{name}.{uuid.uuid4().hex[:16]}"
+            os.makedirs(folder, exist_ok=True)
+            with self._fs.open_output_stream(part) as file:
                 file.write(data)
+            os.replace(part, full)
         except OSError as error:
             raise BadInput(
-                f"--store: expected {self.uri} to be writable, got {error}; try another --store"
+                f"--store: expected {self.shown} to be writable, got {error}; try another --store"
             ) from None
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder under the root, sorted; nothing where there is no such folder."""
         selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
-        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+        try:
+            with self._answering():
+                infos = self._fs.get_file_info(selector)
+        except FileNotFoundError:
+            return []
+        # A name that begins with a dot is that of a file whose writer was killed.
+        return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Store.open, (self.uri,))
@@ -208,16 +265,70 @@ class Store:
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}"
 
+    def _own_marker(self, kind: str, key: str) -> Marker | None:
+        """The marker of an artifact that is no part of a bundle."""
+        before = None
+        while True:
+            try:
+                written = self.get(f"{kind}/{key}/done.json")
+            except FileNotFoundError:
+                return None
+            marker = _parsed(written)
+            if marker is not None:
+                return marker
+            if written == before:
+                break
+            # Object stores tell size and content one after the other: it may have been replaced in between.
+            before = written
+        self._note(f"{kind}/{key}/done.json does not parse; what it marked is made again")
+        self.forget(kind, key)
+        return None
+
+    def _there(self, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those of them that may have a folder."""
+        counts = Counter(kind for kind, _ in wanted)
+        listed = {kind: set(self.names(kind)) for kind, count in counts.items() if count >= _MANY}
+        return [(kind, key) for kind, key in wanted if kind not in listed or key in listed[kind]]
+
+    def _read(self, folder: str, marker: Marker, names: Iterable[str]) -> tuple[dict[str, bytes], str | None]:
+        """The files of an attempt, and what is wrong with them, if anything is."""
+        files = {}
+        for name in names or marker.files:
+            size, sha = marker.files[name]
+            try:
+                files[name] = self.get(f"{folder}/{name}")
+            except FileNotFoundError:
+                return {}, f"{folder}/{name} is not there"
+            except BadInput as error:
+                if not self.is_local:
+                    raise  # the network is down: that is no damage
+                return {}, f"{folder}/{name} cannot be read ({error})"
+            if len(files[name]) != size or _sha256(files[name]) != sha:
+                return {}, f"{folder}/{name} does not agree with its checksum"
+        return files, None
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(str(error)) from None
+        except OSError as error:
+            raise BadInput(f"--store: expected {self.shown} to answer, got {error}") from None
+
     def _mark(self, kind: str, key: str, marker: Marker) -> None:
         told = {"format": FORMAT_VERSION, "attempt": marker.attempt, "files": marker.files}
         self.put(f"{kind}/{key}/done.json", json.dumps(told).encode())
 
+    def _delete_file(self, path: str) -> None:
+        if self.is_local:
+            Path(self._path(path)).unlink(missing_ok=True)  # other workers may be first
+        elif self._fs.get_file_info(self._path(path)).type != pafs.FileType.NotFound:
+            self._fs.delete_file(self._path(path))
+
     def _delete_folder(self, folder: str) -> None:
-        if self._fs.get_file_info(self._path(folder)).type != pafs.FileType.NotFound or not self.is_local:
-            try:
-                self._fs.delete_dir(self._path(folder))
-            except FileNotFoundError:
-                return  # another worker was first
+        with suppress(FileNotFoundError):  # there is none, or another worker was first
+            self._fs.delete_dir(self._path(folder))
 
     def _damaged(self, kind: str, key: str, why: str) -> Damaged:
         self._note(f"{why}; it is made again")
@@ -228,5 +339,24 @@ class Store:
         self.notes.append(note)
 
 
+def _parsed(written: bytes) -> Marker | None:
+    try:
+        told = json.loads(written)
+        attempt = str(told["attempt"])
+        files = {name: (int(size), str(sha)) for name, (size, sha) in told["files"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
+        return None
+    return Marker(attempt, files) if attempt.isalnum() and all(map(is_file_name, files)) else None
+
+
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def without_secret(uri: str) -> str:
+    """A URI as it may be shown, without the password in it.
+
+    >>> without_secret("s3://key:secret@bucket/madray")
+    's3://key:…@bucket/madray'
+    """
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:…@", uri)

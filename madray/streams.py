@@ -9,6 +9,7 @@ variance.
 from __future__ import annotations
 
 import hashlib
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ class Stream:
         for part in path:
             if isinstance(part, str) and "/" in part:
                 raise ValueError(f"expected a part of a stream's name without '/', got {part!r}")
-        return Stream(tuple(path))
+        # NumPy's integers are integers: the streams (1,) and (np.int64(1),) are one.
+        return Stream(tuple(part if isinstance(part, str) else operator.index(part) for part in path))
 
     def child(self, *path: str | int) -> Stream:
         """A stream below this one, independent of it and of its other children."""

@@ -21,7 +21,8 @@ Value = float | int | str | None
 def table(record: SweepRecord, rows: Mapping[tuple[str, int, str], Row]) -> pa.Table:
     """All grid fields, seed and generation, then all measurements, sorted by the former.
 
-    A field of the grid whose values are not all numbers is written as text, mappings as JSON.
+    A field of the grid whose values are not all numbers is written as text, mappings as JSON; what the whole
+    grid has says so, so that no row changes while others are being made.
     """
     fields = list(record.chains[0].point) if record.chains else []
     lines: list[tuple[list[Any], dict[str, Value]]] = []
@@ -32,7 +33,8 @@ def table(record: SweepRecord, rows: Mapping[tuple[str, int, str], Row]) -> pa.T
         lines.append((order, {**point, "seed": chain.seed, "generation": t, **numbers}))
     lines.sort(key=lambda line: line[0])
     told = [line for _, line in lines]
-    columns = {field: _column([line[field] for line in told]) for field in fields}
+    points = {field: [_cell(chain.point[field]) for chain in record.chains] for field in fields}
+    columns = {field: _column([line[field] for line in told], points[field]) for field in fields}
     columns |= {
         field: pa.array([line[field] for line in told], pa.int64()) for field in ("seed", "generation")
     }
@@ -51,15 +53,9 @@ def to_csv(made: pa.Table) -> bytes:
 
 
 def to_json(made: pa.Table) -> bytes:
-    """A JSON list with an object a row; NaN as null."""
-    lines = [
-        {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in line.items()
-        }
-        for line in made.to_pylist()
-    ]
-    return (json.dumps(lines, indent=1, ensure_ascii=False) + "\n").encode()
+    """A JSON list with an object a row; NaN as null, infinity, which JSON cannot say either, as text."""
+    lines = [{name: _json(value) for name, value in line.items()} for line in made.to_pylist()]
+    return (json.dumps(lines, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def to_parquet(made: pa.Table) -> bytes:
@@ -67,6 +63,12 @@ def to_parquet(made: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(made, sink)
     return sink.getvalue()
+
+
+def _json(value: Value) -> Value:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _cell(value: Any) -> Value:
@@ -79,11 +81,11 @@ def _order(value: Value) -> tuple[int, float, str]:
     return (1, 0.0, value) if isinstance(value, str) else (0, float(value or 0), "")
 
 
-def _column(values: Sequence[Value]) -> pa.Array:
-    if any(isinstance(value, str) for value in values):
+def _column(values: Sequence[Value], all_values: Sequence[Value]) -> pa.Array:
+    if any(isinstance(value, str) for value in all_values):
         return pa.array(
             [value if isinstance(value, str) else canonical(value) for value in values], pa.string()
         )
-    if all(isinstance(value, int) for value in values):
+    if all(isinstance(value, int) for value in all_values):
         return pa.array(values, pa.int64())
     return pa.array([float(value or 0) for value in values], pa.float64())

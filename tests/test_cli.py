@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 BAD = {
-    "--set=grid.lambda=[2.0]": "chain.lambda: expected λ in [0, 1] for gaussian, got 2.0",
+    "--set=grid.lambda=[2.0]": "grid.lambda: expected λ in [0, 1] for gaussian, got 2.0",
     "--set=chain.generator=gausian": "chain.generator: expected a known generator or an import path, got 'gausian'; "
     "did you mean gaussian?",
     "--set=chain.n_ini=0": "chain.n_ini: expected a number above 0, got 0",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -196,10 +195,10 @@ def _cluster(address: str | None, resources: Resources) -> Iterator[None]:
         yield
         return
     variables = thread_variables(resources.threads)
-    if "PYTHONPATH" in os.environ or "" in sys.path:
-        variables["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")]).rstrip(
-            os.pathsep
-        )
+    if address is None:
+        # Workers import what the driver can: a module beside the sweep file, for one.
+        path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        variables["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
     try:
         ray.init(
             address=address or "local",

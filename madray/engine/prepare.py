@@ -12,12 +12,12 @@ from madray.artifacts import Marker
 from madray.engine.sources import Sources
 from madray.errors import BadInput
 from madray.forest import Source
-from madray.keys import digest
+from madray.keys import canonical, digest
 from madray.ledger import ChainRecord, Ledger, Row, SweepRecord
 from madray.plan import ChainPlan, Forest, Pair, Plan, grow, plan
 from madray.spec.base import short
 from madray.spec.chain import Chain
-from madray.spec.reading import SweepFile, plain
+from madray.spec.reading import SweepFile, label, plain
 from madray.spec.sweep import Sweep
 from madray.store import Store
 
@@ -99,13 +99,13 @@ def changes(before: SweepRecord | None, now: SweepRecord) -> list[str]:
     """What an edit of a known sweep does to its cells, in sentences."""
     if before is None:
         return []
-    old = {plain({**chain.point}): len(chain.rows) for chain in before.chains}
-    new = {plain({**chain.point}): len(chain.rows) for chain in now.chains}
+    old = {label(chain.point): len(chain.rows) for chain in before.chains}
+    new = {label(chain.point): len(chain.rows) for chain in now.chains}
     told = []
     if came := [cell for cell in new if cell not in old]:
-        told.append(f"new cells: {', '.join(came)}")
+        told.append(f"new cells: {_some(came)}")
     if went := [cell for cell in old if cell not in new]:
-        told.append(f"cells that went (what was made stays in the store): {', '.join(went)}")
+        told.append(f"cells that went (what was made stays in the store): {_some(went)}")
     known = {chain.id for chain in before.chains}
     if not told and any(chain.id not in known for chain in now.chains):
         told.append("the chain's settings or seeds changed")
@@ -113,6 +113,11 @@ def changes(before: SweepRecord | None, now: SweepRecord) -> list[str]:
     if lengths[0] != lengths[1]:
         told.append(f"generations: {max(lengths[0])} → {max(lengths[1])}")
     return told
+
+
+def _some(cells: Sequence[str], shown: int = 6) -> str:
+    more = f" and {len(cells) - shown} more" if len(cells) > shown else ""
+    return "; ".join(cells[:shown]) + more
 
 
 def _checked(sources: Sources, chain: Chain) -> list[str]:
@@ -124,9 +129,10 @@ def _checked(sources: Sources, chain: Chain) -> list[str]:
 
 
 def _columns(forest: Forest) -> list[str]:
-    """All names of measured numbers, in the order in which the cells first name them."""
-    names = [number.name for chain in forest.chains for row in chain.numbers[:1] for number in row]
-    return list(dict.fromkeys(names))
+    """All names of measured numbers, in the order in which the cells first name them; in what order the
+    file has the cells makes no difference."""
+    chains = sorted(forest.chains, key=lambda chain: canonical(dict(chain.cell.point)))
+    return list(dict.fromkeys(number.name for chain in chains for number in chain.numbers[0]))
 
 
 def _floors(forest: Forest) -> dict[str, str]:

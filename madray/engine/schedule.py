@@ -20,7 +20,8 @@ def work_id(work: Work) -> str:
 
 
 class Schedule:
-    """Hands out work whose parents are made, most descendants first, and fails what a failure makes impossible."""
+    """Hands out work whose parents are made, most descendants first, and fails what a failure makes
+    impossible."""
 
     def __init__(self, plan: Plan, *, workers: int) -> None:
         works: list[Work] = [*plan.real, *plan.segments]
@@ -34,6 +35,7 @@ class Schedule:
         for name, parents in self._waits.items():
             for parent in parents:
                 self._children[parent].add(name)
+        self._reach = {name: self._reach_of(name) for name in self.work}
         self._ready = {name for name, parents in self._waits.items() if not parents}
         self._running: set[str] = set()
         self._seconds: float | None = None
@@ -48,15 +50,13 @@ class Schedule:
     @property
     def exhausted(self) -> bool:
         """Whether all that is left is running already."""
-        return not self._ready and not any(
-            name not in self.done | self.failed | self._running for name in self.work
-        )
+        return len(self.done) + len(self.failed) + len(self._running) == len(self.work)
 
     def take(self) -> list[str]:
         """The next piece of work, or a batch of pieces of milliseconds; empty where all must wait."""
         if not self._ready:
             return []
-        order = sorted(self._ready, key=lambda name: (-self._reach(name), name))
+        order = sorted(self._ready, key=lambda name: (-self._reach[name], name))
         first = self.work[order[0]]
         taken = order[:1]
         if isinstance(first, Segment) and first.milliseconds:
@@ -84,7 +84,7 @@ class Schedule:
         lost, edge = set(), [name]
         while edge:
             each = edge.pop()
-            if each not in lost:
+            if each not in lost and each not in self.done:
                 lost.add(each)
                 edge += self._children[each]
         self._running -= lost
@@ -92,7 +92,7 @@ class Schedule:
         self.failed |= lost
         return lost
 
-    def _reach(self, name: str) -> int:
+    def _reach_of(self, name: str) -> int:
         """How much hangs on a piece of work: its own generations, and everything of the real side."""
         work = self.work[name]
         if isinstance(work, RealOrder):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from madray.errors import BadInput
+from madray.errors import BadInput, Missing
 from madray.forest import Source
 from madray.keys import digest
 from madray.references import build_reference
@@ -68,8 +68,8 @@ class Sources:
             for bias in (chain.bias, *chain.measure_bias):
                 if bias < 1:
                     raise BadInput(
-                        f"chain.lambda: expected 1 for {chain.generator.kind} on {chain.reference.kind}, which has no "
-                        f"labels to guide towards, got {bias:g}"
+                        f"chain.lambda: expected 1 for {chain.generator.kind} on {chain.reference.kind}, "
+                        f"which has no labels to guide towards, got {bias:g}"
                     )
         for metric in chain.measured:
             if isinstance(metric, PrecisionRecall) and metric.k >= chain.n_eval:
@@ -82,7 +82,8 @@ class Sources:
         for field, n in asked.items():
             if n > facts.size:
                 raise BadInput(
-                    f"chain.{field}: expected at most the {facts.size} samples of {chain.reference.kind}, got {n}"
+                    f"chain.{field}: expected at most the {facts.size} samples of {chain.reference.kind}, "
+                    f"got {n}"
                 )
         return _overlaps(chain, facts.size)
 
@@ -111,16 +112,19 @@ class Sources:
 
     def _facts_of(self, source: Source) -> Facts:
         if source.key not in self._facts:
-            if source.content is None:
-                reference = build_reference(source.settings, None)
-                self._facts[source.key] = Facts(reference.size, reference.shape, reference.classes)
-            elif self._store.has("references", source.key, "facts.json"):
-                told = json.loads(self._store.read("references", source.key, "facts.json")["facts.json"])
-                self._facts[source.key] = Facts(told["size"], tuple(told["shape"]), told["classes"])
-            else:
-                samples = self._samples(source)
-                self._facts[source.key] = Facts(len(samples), samples.shape, samples.classes)
+            self._facts[source.key] = self._find_facts(source)
         return self._facts[source.key]
+
+    def _find_facts(self, source: Source) -> Facts:
+        if source.content is None:
+            reference = build_reference(source.settings, None)
+            return Facts(reference.size, reference.shape, reference.classes)
+        try:
+            told = json.loads(self._store.read("references", source.key, "facts.json")["facts.json"])
+        except Missing:
+            samples = self._samples(source)
+            return Facts(len(samples), samples.shape, samples.classes)
+        return Facts(told["size"], tuple(told["shape"]), told["classes"])
 
     def _samples(self, source: Source) -> SampleSet:
         from madray.references.content import read
@@ -135,8 +139,8 @@ def _overlaps(chain: Chain, size: int) -> list[str]:
     fresh = chain.real_size if "fresh" in getattr(chain.loop, "real", "") else 0
     if fresh / size > _OVERLAP:
         notes.append(
-            f"fresh sets of n_r = {fresh} out of {size} samples of {chain.reference.kind} share {fresh / size:.0%} "
-            "of their samples on average: they are not fresh"
+            f"fresh sets of n_r = {fresh} out of {size} samples of {chain.reference.kind} share "
+            f"{fresh / size:.0%} of their samples on average: they are not fresh"
         )
     if any(metric.needs_real for metric in chain.measured) and 2 * chain.n_eval > size:
         notes.append(

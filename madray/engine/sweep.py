@@ -1,9 +1,10 @@
-"""Runs a prepared sweep to its end: work goes out, events come in, rows go to the ledger and to who follows it."""
+"""Runs a prepared sweep to its end: work goes out, events come in, rows go to the ledger and to MLflow."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ from madray.engine.schedule import Schedule, Work, chains_of
 from madray.errors import Missing
 from madray.forest import RECORD
 from madray.ledger import Failure, Row
-from madray.plan import Plan, plan
+from madray.plan import Plan, Release, Segment, plan
 from madray.spec.sweep import Resources
 from madray.store import Store
 
@@ -78,14 +79,14 @@ def run(
     prepared.ledger.write_record(prepared.record)
     driver.catch_up()
     try:
-        for _ in range(_ROUNDS):
+        for left in reversed(range(_ROUNDS)):
             if prepared.plan.complete:
                 break
             prepared.sources.bring(
                 {made.source.key: made.source for made in prepared.forest.made.values()}.values()
             )
             display.begin(prepared.plan)
-            if not driver.carry_out(executor):
+            if not driver.carry_out(executor, may_mend=left > 0):
                 break
             prepared = driver.plan_again()
     except KeyboardInterrupt:
@@ -109,10 +110,12 @@ class _Driver:
         self._fresh: list[Row] = []
         self._flushed = time.monotonic()
         self._damaged = False
+        self._may_mend = True
         self._records = list(zip(prepared.forest.chains, prepared.record.chains, strict=True))
 
     def catch_up(self) -> None:
-        """Write rows whose numbers are in the store but which nobody wrote down, and show all to the follower."""
+        """Write rows whose numbers are in the store but which nobody wrote down, and show all of them."""
+        known = list(self.rows.values())
         for place, (chain, record) in enumerate(self._records):
             for t, key in enumerate(record.rows, start=1):
                 stored = all(
@@ -122,31 +125,54 @@ class _Driver:
                 made = ("generations", chain.generations[t - 1]) in self.prepared.markers
                 if stored and made and (record.id, t, key) not in self.rows:
                     self._finish(place, t, math.nan, math.nan)
-        known = [row for row in self.rows.values() if row not in self._fresh]
         if self._follower is not None and known:
             wanted = {(record.id, key) for _, record in self._records for key in record.rows}
             self._follower.follow([row for row in known if (row.chain, row.key) in wanted])
         self.flush()
 
-    def carry_out(self, executor: Executor) -> bool:
-        """Run what is planned; returns whether damage was found, so that a new plan has to be made."""
+    def carry_out(self, executor: Executor, *, may_mend: bool) -> bool:
+        """Run what is planned; returns whether damage was found, so that a new plan has to be made.
+
+        Args:
+            may_mend: whether a new plan will be made; without, damage is a failure like any other.
+        """
         self._damaged = False
+        self._may_mend = may_mend
         schedule = Schedule(self.prepared.plan, workers=self._workers())
-        releases = {release.after: release for release in self.prepared.plan.releases}
+        self._fail_again(schedule)
+        if schedule.over:
+            return False
+        releases: dict[str, list[Release]] = defaultdict(list)
+        for release in self.prepared.plan.releases:
+            for name in release.after:
+                releases[name].append(release)
 
         def emit(event: Event) -> None:
             self._handle(event, schedule)
             if isinstance(event, WorkMade):
-                for after in [after for after in releases if after <= schedule.done]:
-                    for kind, key in releases.pop(after).spent:
-                        keep = (RECORD,) if kind == "generations" else ()
-                        self.prepared.store.drop(kind, key, keep=keep)
+                for release in releases.pop(event.id, []):
+                    if release.after <= schedule.done:
+                        self._let_go(release)
             self._display.event(event)
             if time.monotonic() - self._flushed > _FLUSH_SECONDS:
                 self.flush()
 
         executor(schedule, self.prepared.store, self.prepared.sweep.resources, emit)
         return self._damaged
+
+    def _fail_again(self, schedule: Schedule) -> None:
+        """What failed in an earlier round is a result, and is not tried once more."""
+        failed = {failure.generation for failure in self.failures}
+        if not failed:
+            return
+        for name, work in schedule.work.items():
+            keys = {order.generation.key for order in work.orders} if isinstance(work, Segment) else {name}
+            if failed & keys:
+                schedule.fail(name)
+
+    def _let_go(self, release: Release) -> None:
+        for kind, key in release.spent:
+            self.prepared.store.drop(kind, key, keep=(RECORD,) if kind == "generations" else ())
 
     def plan_again(self) -> Prepared:
         """A plan of what is missing now."""
@@ -180,11 +206,13 @@ class _Driver:
             case GenerationMade():
                 self._numbers |= event.numbers
                 made = self.prepared.forest.made[event.generation]
+                # What it took is known of whole fits alone, not of the rest of what another run began.
+                took = (event.seconds, event.size_bytes) if event.fitted else (math.nan, math.nan)
                 for place in sorted(made.chains):
-                    self._finish(place, made.generation.t, event.seconds, event.size_bytes)
+                    self._finish(place, made.generation.t, *took)
             case WorkMade():
                 schedule.made(event.id, event.seconds)
-            case WorkFailed(damaged=True):
+            case WorkFailed(damaged=True) if self._may_mend:
                 # Not a result: the store lacked what it should have had. A new plan makes that again.
                 schedule.fail(event.id)
                 self._damaged = True
@@ -205,7 +233,7 @@ class _Driver:
         chain, record = self._records[place]
         key = record.rows[t - 1]
         known = self.rows.get((record.id, t, key))
-        if known is not None and not math.isnan(known.seconds):
+        if known is not None and (math.isnan(seconds) or not math.isnan(known.seconds)):
             return
         try:
             numbers = {

@@ -14,7 +14,7 @@ from madray.checkpoints import StoredCheckpoint
 from madray.engine.events import Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
 from madray.engine.schedule import Work, work_id
 from madray.errors import Missing
-from madray.forest import RECORD, Order, RealOrder
+from madray.forest import Order, RealOrder
 from madray.plan import Segment
 from madray.store import Store
 from madray.tables import TableReader
@@ -46,7 +46,10 @@ class Worker:
             told: list[Event] = []
             for segment in small:
                 self._carry_out(maker, segment, told.append)
-            batch.flush()
+            try:
+                batch.flush()
+            except Exception as error:  # nothing of the batch is made
+                told = [_failed(segment, work_id(segment), 0, error) for segment in small]
             for event in told:  # only now is it true that these are made
                 if not isinstance(event, Progress):
                     tell(event)
@@ -61,31 +64,43 @@ class Worker:
             if isinstance(work, RealOrder):
                 maker.make_real_side(work)
             else:
+                work = self._begun(work)
                 for order in work.orders:
                     at, t = order.generation.key, order.generation.t
-                    tell(_make(maker, order, tell))
+                    tell(_make(maker, work, order, tell))
         except Exception as error:  # whatever it is, it fails this segment and no other
-            tell(
-                WorkFailed(
-                    work_id(work),
-                    at,
-                    t,
-                    f"{type(error).__name__}: {error}",
-                    traceback.format_exc(),
-                    damaged=isinstance(error, Missing),
-                )
-            )
+            tell(_failed(work, at, t, error))
         else:
             tell(WorkMade(work_id(work), time.perf_counter() - started))
         while maker.artifacts.notes:
             tell(Note(maker.artifacts.notes.pop(0)))
 
+    def _begun(self, segment: Segment) -> Segment:
+        """What is left of a segment: another worker may have died over it."""
+        if not any(order.spent for order in segment.orders):
+            return segment
+        return segment.begun(self._store.markers(segment.artifacts()))
 
-def _make(maker: Maker, order: Order, tell: Tell) -> GenerationMade:
+
+def _failed(work: Work, at: str, t: int, error: Exception) -> WorkFailed:
+    told = "".join(traceback.format_exception(error))
+    damaged = isinstance(error, Missing)
+    return WorkFailed(work_id(work), at, t, f"{type(error).__name__}: {error}", told, damaged)
+
+
+def _make(maker: Maker, segment: Segment, order: Order, tell: Tell) -> GenerationMade:
     started = time.perf_counter()
     key, t = order.generation.key, order.generation.t
-    fitted = not maker.artifacts.has("generations", key, RECORD)
-    numbers = maker.make(order, lambda phase, done, total: tell(Progress(key, t, phase, done, total)))
+    fitted = False
+
+    def watch(phase: str, done: int, total: int) -> None:
+        nonlocal fitted
+        fitted = fitted or phase == "fit"
+        tell(Progress(key, t, phase, done, total))
+
+    numbers = maker.make(
+        order, watch, pictures=segment.pictures.get(key, ()), keep_weights=key in segment.kept
+    )
     seconds = time.perf_counter() - started
     return GenerationMade(key, fitted, seconds, _size(maker.artifacts, order), numbers)
 

@@ -221,8 +221,9 @@ class Batches:
         t = torch.randint(1, self._timesteps + 1, (size,), generator=random, device=device)
         epsilon = torch.randn((size, *self._z.shape[1:]), generator=random, device=device)
         dropped = torch.rand(size, generator=random, device=device) < self._dropout
-        told = torch.where(dropped, self._unlabelled, self._labels[chosen])
-        return torch.addcmul(self._keep[t] * self._z[chosen], self._add[t], epsilon), t, told, epsilon
+        told = self._labels.index_select(0, chosen).masked_fill_(dropped, self._unlabelled)
+        kept = self._keep.index_select(0, t) * self._z.index_select(0, chosen)
+        return kept.addcmul_(self._add.index_select(0, t), epsilon), t, told, epsilon
 
 
 def best_device() -> torch.device:

@@ -90,9 +90,13 @@ class Denoiser(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """ε of n inputs, each at a time and with a class of its own: shapes (n, *shape), (n,) and (n,)."""
-        condition = self.condition(torch.cat([self.time[t], self.label[y]], dim=1))
-        made = self.network(z * self.into[t], condition)
-        return torch.addcmul(self.skip[t] * z, self.out[t], made)
+
+        def at(table: Tensor) -> Tensor:
+            return table.index_select(0, t)
+
+        condition = self.condition(torch.cat([at(self.time), self.label.index_select(0, y)], dim=1))
+        made = self.network(z * at(self.into), condition)
+        return torch.addcmul(at(self.skip) * z, at(self.out), made)
 
     def labelled(self, y: Tensor) -> Epsilon:
         """ε of n inputs that share their time, with the classes y, shape (n,).

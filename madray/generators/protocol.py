@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -90,11 +91,28 @@ def check_bias(bias: float, *, zero: bool = True) -> None:
 
 
 def build_generator(settings: AnyGenerator) -> Generator:
-    """A generator that is not fitted yet. Ours take their settings, the user's own take keywords."""
+    """A generator that is not fitted yet. Ours take their settings, the user's own take keywords.
+
+    Raises: BadInput, if what was named lacks a part of the contract.
+    """
     family = load_object(settings.implementation)
-    made = family(**settings.settings) if isinstance(settings, Imported) else family(settings)
-    assert isinstance(made, Generator), f"{settings.implementation} is no generator: see madray.testing"
+    made: Generator = family(**settings.settings) if isinstance(settings, Imported) else family(settings)
+    lacks = [name for name in ("fit", "sample", "save", "load", "classes") if not _has(made, name)]
+    if lacks:
+        raise BadInput(
+            f"expected {settings.implementation} to be a generator, got one without {', '.join(lacks)}, "
+            "try madray.testing.check_generator"
+        )
     return made
+
+
+def _has(made: object, name: str) -> bool:
+    # Not hasattr: `classes` of a generator that is not fitted yet may raise.
+    try:
+        inspect.getattr_static(made, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def sample_chunk(

@@ -51,12 +51,19 @@ class Settings(BaseModel):
     def _fields_are_known(cls, given: Any) -> Any:
         # Pydantic would refuse an unknown field as well, but without naming the nearest known one.
         if isinstance(given, Mapping) and cls.model_config.get("extra") == "forbid":
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            names = {*known, *cls.model_fields} if cls.model_config.get("populate_by_name") else {*known}
+            known = cls.known_fields()
+            names = {*known.values(), *(known if cls.model_config.get("populate_by_name") else ())}
             for name in given:
                 if name not in names:
-                    raise refuse_at(str(name), "a known field", Prose(repr(name)), nearest(str(name), known))
+                    near = [known[name]] if name in known else known.values()
+                    hint = nearest(known.get(name, str(name)), near)
+                    raise refuse_at(str(name), "a known field", Prose(repr(name)), hint)
         return given
+
+    @classmethod
+    def known_fields(cls) -> dict[str, str]:
+        """How each field is written in files, by its name in Python."""
+        return {name: field.alias or name for name, field in cls.model_fields.items()}
 
     def canonical(self) -> dict[str, Any]:
         """What stands in keys: the kind, the version, and the fields that are not at their default."""
@@ -153,14 +160,22 @@ class OneOf:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        members = [handler(family.__pydantic_core_schema__) for family in self.families.values()]
-        own = {
-            "type": "object",
-            "properties": {"kind": {"type": "string", "pattern": "^[^:]+:[^:]+$"}},
-            "required": ["kind"],
-        }
+        members = [
+            self._member(kind, handler.resolve_ref_schema(handler(family.__pydantic_core_schema__)))
+            for kind, family in self.families.items()
+        ]
         path = {"type": "string", "pattern": "^[^:]+:[^:]+$", "description": "an import path, module:Name"}
+        own = {"type": "object", "properties": {"kind": path}, "required": ["kind"]}
         return {
             "anyOf": [{"enum": sorted(self.families)}, path, *members, own],
             "description": f"a {self.what}: its name, or a mapping with `kind` and its settings",
+        }
+
+    def _member(self, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+        # A file has to say the kind; in Python the class does.
+        named = {"const": kind, "description": f"which {self.what}"}
+        return {
+            **schema,
+            "properties": {**schema["properties"], "kind": named},
+            "required": ["kind", *schema.get("required", [])],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -33,7 +33,10 @@ class Chain(Settings):
     generator: GeneratorSettings = Field(description="G, the model family that every generation trains")
     loop: LoopSettings = Field(description="which draws make up a training set from generation 2 on")
     bias: float = Field(
-        1.0, alias="lambda", description="sampling bias λ: 1 unbiased, towards 0 the modes only"
+        1.0,
+        alias="lambda",
+        description="sampling bias λ: 1 unbiased, towards 0 the modes only",
+        json_schema_extra={"minimum": 0, "maximum": 1},  # what each generator takes is refused on reading
     )
     n_ini: Size = Field(description="real samples of generation 1")
     n_r: Size | None = Field(None, description="real samples of every later generation")
@@ -51,7 +54,8 @@ class Chain(Settings):
     generations: Size = Field(description="T: how many generations the chain runs")
     labels: Literal["uniform", "empirical"] = Field(
         "uniform",
-        description="labels of conditional samples: uniform over the classes, or as frequent as in the training set",
+        description="labels of conditional samples: uniform over the classes, "
+        "or as frequent as in the training set",
     )
     n_eval: Size = Field(
         1000, description="samples that metrics compare, real and generated; one for all cells"
@@ -76,12 +80,14 @@ class Chain(Settings):
                 "n", "sizes either as p and n or as n_r and n_s", Prose("both"), "leave one pair out"
             )
         loop = self.loop
-        # p = 1 is the real-only control and p = 0 the fully synthetic loop; a size that is left out is a mistake.
+        # p = 1 is the real-only control, p = 0 the fully synthetic loop; a size left out is a mistake.
         if self.p is None and loop.has_real and self.n_r is None:
-            raise refuse_at("n_r", f"the real samples a generation of {_told(loop)}", Prose("none"))
+            raise refuse_at("n_r", f"a number of real samples for {_told(loop)}", Prose("none"))
         if self.p is None and loop.has_synthetic and self.n_s is None:
-            raise refuse_at("n_s", f"the synthetic samples a generation of {_told(loop)}", Prose("none"))
+            raise refuse_at("n_s", f"a number of synthetic samples for {_told(loop)}", Prose("none"))
         if self.real_size + self.synthetic_size < 1:
+            if self.p is None:
+                raise refuse_at("loop", "a real part, a synthetic part, or both", Prose("neither"))
             raise refuse_at("p", f"a training set of 1 or more for {_told(loop)}", self.p)
         mixes = isinstance(loop, Loop) and loop.real == "fixed+fresh"
         if mixes and self.n_fixed is None:

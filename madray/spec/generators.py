@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from madray.errors import BadInput
-from madray.spec.base import OneOf, Positive, Settings, Size, refuse
+from madray.spec.base import OneOf, Positive, Settings, Size, refuse_at
 from madray.spec.imported import Imported
 
 
@@ -98,7 +98,7 @@ class DDPM(Generator):
     @model_validator(mode="after")
     def _warm_before_the_end(self) -> DDPM:
         if self.warmup >= self.steps:
-            raise refuse(f"warmup below steps ({self.steps})", self.warmup)
+            raise refuse_at("warmup", f"fewer than the {self.steps} steps", self.warmup)
         return self
 
 

@@ -6,12 +6,13 @@ import hashlib
 import importlib
 import inspect
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict, field_validator, model_validator
 
 from madray.errors import BadInput
-from madray.spec.base import Prose, Settings, refuse
+from madray.keys import canonical
+from madray.spec.base import Prose, Settings, refuse, refuse_at
 
 
 @lru_cache(maxsize=256)
@@ -25,12 +26,16 @@ def load_object(path: str) -> Any:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-    except Exception as error:  # a user's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a user's module may raise anything while it is imported
         raise BadInput(
-            f"expected {path!r} to import, got {type(error).__name__}: {error}; "
-            "try PYTHONPATH=. or installing its package"
+            f"expected {path!r} to import, got {_told(error)}; try PYTHONPATH=. or installing its package"
         ) from error
     return found
+
+
+def _told(error: BaseException | None) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class Imported(Settings):
@@ -50,9 +55,18 @@ class Imported(Settings):
         try:
             load_object(kind)
         except BadInput as error:
-            told = Prose(f"{kind!r}: {type(error.__cause__).__name__}: {error.__cause__}")
+            told = Prose(f"{kind!r}: {_told(error.__cause__)}")
             raise refuse("an import path that works", told, "is its folder on PYTHONPATH?") from None
         return kind
+
+    @model_validator(mode="after")
+    def _stands_in_a_key(self) -> Self:
+        for name, value in self.settings.items():
+            try:
+                canonical(value)
+            except (TypeError, ValueError):
+                raise refuse_at(name, "text, numbers, true, false, lists and mappings", value) from None
+        return self
 
     @property
     def implementation(self) -> str:
@@ -69,7 +83,8 @@ class Imported(Settings):
         return load_object(self.kind)
 
     def canonical(self) -> dict[str, Any]:
-        return {"kind": self.kind, "version": self._version(), **self.settings}
+        # Not flat: a keyword may be called `version`, too.
+        return {"kind": self.kind, "version": self._version(), "settings": self.settings}
 
     def _version(self) -> str | int:
         loaded = self.load()

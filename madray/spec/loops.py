@@ -1,4 +1,4 @@
-"""What a loop is set by: its real part and its synthetic part. The paper's three families are names for pairs."""
+"""What a loop is set by: its real part and its synthetic part. The paper's families are names for pairs."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ NAMED: dict[str, tuple[Real, Synthetic]] = {
 class Loop(Settings):
     """Which draws make up a training set from generation 2 on.
 
-    Written as a name (`fresh_data`), as a name with a part changed (`{kind: synthetic_augmentation, synthetic:
-    accumulate}`), or part by part (`{real: fixed+fresh, synthetic: latest}`).
+    Written as a name (`fresh_data`), as a name with a part changed (`{kind: synthetic_augmentation,
+    synthetic: accumulate}`), or part by part (`{real: fixed+fresh, synthetic: latest}`).
     """
 
     real: Real = Field(
-        description="real part: none; fixed: the same n_r samples always; fresh: n_r new ones each generation; "
-        "fixed+fresh: n_fixed and n_r"
+        description="real part: none; fixed: the same n_r samples always; "
+        "fresh: n_r new ones each generation; fixed+fresh: n_fixed and n_r"
     )
     synthetic: Synthetic = Field(
-        description="synthetic part: none; latest: n_s from the last generation; memory: n_s from the last K; "
-        "accumulate: n_s from each; accumulate_subsample: n_s of all there ever was"
+        description="synthetic part: none; latest: n_s from the last generation; "
+        "memory: n_s from the last K; accumulate: n_s from each; "
+        "accumulate_subsample: n_s of all there ever was"
     )
     split: Split = Field(
         "sample",
-        description="memory: each sample picks its generation (sample), or each generation gives as many (equal)",
+        description="memory: each sample picks its generation (sample), "
+        "or each generation gives as many (equal)",
     )
 
     implementation: ClassVar[str | None] = None
@@ -115,7 +117,7 @@ class _ReadsLoop:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         properties = {
-            "kind": {"enum": sorted(NAMED)},
+            "kind": {"enum": sorted(NAMED), "description": "the loop whose parts are meant"},
             "real": {"enum": list(get_args(Real)), "description": Loop.model_fields["real"].description},
             "synthetic": {
                 "enum": list(get_args(Synthetic)),
@@ -125,7 +127,12 @@ class _ReadsLoop:
         }
         path = {"type": "string", "pattern": "^[^:]+:[^:]+$", "description": "an import path, module:Name"}
         own = {"type": "object", "properties": {"kind": path}, "required": ["kind"]}
-        parts = {"type": "object", "properties": properties, "additionalProperties": False}
+        parts = {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": False,
+            "anyOf": [{"required": ["kind"]}, {"required": ["real", "synthetic"]}],
+        }
         return {
             "anyOf": [{"enum": sorted(NAMED)}, path, parts, own],
             "description": "a loop: its name, its parts, or an import path",

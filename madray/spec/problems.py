@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from madray.spec.base import show
 
@@ -33,16 +34,27 @@ _BOUNDS = {
 _UNION_MEMBER = re.compile(r"^(int|float|list\[.*|constrained-.*|function-.*|tagged-union.*)$")
 
 
+def _field(problem: ErrorDetails) -> list[str]:
+    """The path of a problem's field. Members of a union stand in pydantic's path, but not in the file."""
+    parts = [str(part) for part in problem["loc"]]
+    return [part for part in parts if part != "[key]" and not _UNION_MEMBER.match(part)]
+
+
 def first_problem(error: ValidationError, *, at: str = "") -> tuple[str, str]:
     """The first problem of a validation error: the dotted path of the field, and `expected …, got …`.
 
     Args:
         at: the dotted path of what was validated.
     """
-    told = error.errors(include_url=False)[0]
-    # Members of a union stand in pydantic's path, but not in the file.
-    parts = [str(part) for part in told["loc"] if not _UNION_MEMBER.match(str(part))]
-    path = ".".join([at] * bool(at) + parts)
+    problems = error.errors(include_url=False)
+    first = _field(problems[0])
+    # A value of several types is refused once for each: what came nearest to one of them says most.
+    alike = [each for each in problems if _field(each)[: len(first)] == first]
+    told = max(alike, key=lambda each: len(_field(each)))
+    path = ".".join([at] * bool(at) + _field(told))
+    types = [_TYPES.get(each["type"]) for each in alike if _field(each) == _field(told)]
+    if all(types):
+        return path, f"expected {' or '.join(dict.fromkeys(filter(None, types)))}, got {show(told['input'])}"
     kind, found, context = told["type"], told["input"], told.get("ctx", {})
     if kind == "madray":
         hint = f"; {context['hint']}" if context.get("hint") else ""
@@ -54,6 +66,4 @@ def first_problem(error: ValidationError, *, at: str = "") -> tuple[str, str]:
         return path, f"expected a number {sign} {context[name]:g}, got {show(found)}"
     if kind == "literal_error":
         return path, f"expected {context['expected'].replace(chr(39), '')}, got {show(found)}"
-    if kind in _TYPES:
-        return path, f"expected {_TYPES[kind]}, got {show(found)}"
     return path, f"expected another value, got {show(found)} ({told['msg']})"

@@ -15,10 +15,13 @@ from pydantic import ValidationError
 
 from madray.errors import BadInput
 from madray.keys import canonical
-from madray.spec.base import nearest, show
+from madray.spec.base import Settings, nearest, short, show
 from madray.spec.chain import Chain
 from madray.spec.problems import first_problem
 from madray.spec.sweep import Sweep
+
+_CELLS_DECIDE = frozenset({"n", "n_fixed", "n_r", "n_s", "p", "lambda", "measure_bias", "memory"})
+"""Fields of a chain that are right or wrong by other fields of the cell."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> Sweep
     try:
         raw = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise BadInput(f"{name}: expected YAML, got {' '.join(str(error).split())}") from None
+        raise BadInput(f"{name}: expected YAML, got {_told(error)}") from None
     if not isinstance(raw, dict):
         raise BadInput(f"{name}: expected a mapping with name and chain, got {show(raw)}")
     for override in overrides:
@@ -77,7 +80,8 @@ def check_sweep(raw: Mapping[str, Any], *, name: str) -> SweepFile:
         raise BadInput(f"{name}: {path or 'the file'}: {problem}") from None
     cells = list(_cells(sweep, name))
     _sizes_are_used(sweep, cells, name)
-    return SweepFile(sweep, cells, yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True))
+    text = yaml.dump(dict(raw), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return SweepFile(sweep, cells, text)
 
 
 def plain(value: Any) -> str:
@@ -99,7 +103,7 @@ def _cells(sweep: Sweep, name: str) -> Iterator[Cell]:
             chain = Chain.model_validate(raw)
         except ValidationError as error:
             path, problem = first_problem(error, at="chain")
-            raise BadInput(f"{name}: {path}: {problem}{_in_cell(point, path)}") from None
+            raise BadInput(f"{name}: {_as_written(path, point)}: {problem}{_in_cell(point, path)}") from None
         except BadInput as error:
             raise BadInput(f"{name}: chain: {error}") from None
         if (told := label(point)) in seen:
@@ -108,13 +112,17 @@ def _cells(sweep: Sweep, name: str) -> Iterator[Cell]:
         yield Cell(point, chain)
 
 
+def _as_written(path: str, point: Mapping[str, Any]) -> str:
+    """Where a field stands in the file: what the grid gives does not stand under chain."""
+    field = path.removeprefix("chain.")
+    return f"grid.{field}" if any(f"{field}.".startswith(f"{given}.") for given in point) else path
+
+
 def _in_cell(point: Mapping[str, Any], path: str) -> str:
     """Which cell has the problem, where it depends on the cell."""
     heads = {field.partition(".")[0] for field in point}
     _, _, field = path.partition(".")
-    if not point or (
-        field and field.partition(".")[0] not in heads | {"n_r", "n_s", "lambda", "memory", "p"}
-    ):
+    if not point or (field and field.partition(".")[0] not in heads | _CELLS_DECIDE):
         return ""
     return f" (in the cell {label(point)})"
 
@@ -141,9 +149,19 @@ def _sizes_are_used(sweep: Sweep, cells: Sequence[Cell], name: str) -> None:
     for field, (part, used) in uses.items():
         given = [cell.chain for cell in cells if getattr(cell.chain, field) is not None]
         if given and not any(used(chain) for chain in given):
+            place = "grid" if field in sweep.grid else "chain"
             raise BadInput(
-                f"{name}: chain.{field}: expected a cell whose loop has {part}, got none; leave {field} out"
+                f"{name}: {place}.{field}: expected a cell whose loop has {part}, got none; leave {field} out"
             )
+
+
+def _told(error: yaml.YAMLError) -> str:
+    """What is wrong with a text that is no YAML, and where, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        told = ": ".join(filter(None, (error.context, error.problem)))
+        return f"{told} (line {mark.line + 1}, column {mark.column + 1})"
+    return " ".join(str(error).split())
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
@@ -158,15 +176,15 @@ def _override(raw: dict[str, Any], override: str) -> None:
         # A grid's fields are dotted names themselves: all behind `grid.` is one of them.
         grid = raw.setdefault("grid", {})
         if not isinstance(grid, dict):
-            raise BadInput(f"grid: expected a mapping, got {show(grid)}")
+            raise BadInput(f"--set {path}: expected a mapping at grid, got {show(grid)}")
         grid[path.removeprefix("grid.")] = value
         return
     head = path.partition(".")[0]
     known = list(Sweep.model_fields)
     if head not in known:
-        raise BadInput(
-            f"--set {path}: expected one of {', '.join(known)} to begin it; {nearest(head, known)}"
-        )
+        of_chain = head in Chain.known_fields().values()
+        hint = f"did you mean chain.{path}?" if of_chain else nearest(head, known)
+        raise BadInput(f"--set {path}: expected a field of the sweep to begin it, got {head!r}; {hint}")
     _set(raw, path, value, name=f"--set {path}")
 
 
@@ -187,15 +205,18 @@ def _set(raw: dict[str, Any], path: str, value: Any, *, name: str) -> None:
 class _Loader(yaml.SafeLoader):
     """YAML as people read it: 1e-3 is a number, and a key that stands twice is a mistake."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        # Looked for as the file is parsed: later, what `<<` brings stands beside what replaces it.
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.composer.ComposerError(
+                        None, None, f"{key.value!r} stands twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -203,3 +224,11 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+0123456789."),
 )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Plain YAML of what Python may bring: settings as files write them, NumPy's numbers as numbers."""
+
+
+_Dumper.add_multi_representer(float, lambda dumper, number: dumper.represent_float(float(number)))
+_Dumper.add_multi_representer(Settings, lambda dumper, settings: dumper.represent_data(short(settings)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from madray.spec.chain import Chain
-from madray.spec.sweep import Sweep
+from madray.spec.sweep import ONE_FOR_ALL, Sweep
 
 
 def sweep_schema() -> dict[str, Any]:
@@ -19,14 +19,19 @@ def sweep_schema() -> dict[str, Any]:
     definitions |= chain.pop("$defs", {})
     chain.pop("required", None)
     whole["properties"]["chain"] = chain
-    fields = chain["properties"]
-    whole["properties"]["grid"]["properties"] = {
+    fields = {name: field for name, field in chain["properties"].items() if name not in ONE_FOR_ALL}
+    grid = whole["properties"]["grid"]
+    grid["properties"] = {
         name: {
             "type": "array",
             "items": {key: value for key, value in field.items() if key != "default"},
             "minItems": 1,
+            "description": field["description"],
         }
         for name, field in fields.items()
     }
+    # generator.timesteps and the like: what settings there are depends on the generator.
+    grid["patternProperties"] = {r"^(reference|generator|loop)\..+$": {"type": "array", "minItems": 1}}
+    grid["additionalProperties"] = False
     whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return whole

@@ -10,6 +10,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from madray.spec.base import Count, Positive, Prose, Settings, Size, refuse, refuse_at
 
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+ONE_FOR_ALL = ("n_eval", "metrics", "extractor", "measure_bias", "generations")
+"""Fields of a chain that no grid varies: cells that are measured alike can be compared."""
+
 
 class Keep(Settings):
     """Which generations' weights and samples stay in the store; records and measurements always stay."""
@@ -76,7 +81,10 @@ class Resources(Settings):
 class Sweep(Settings):
     """A grid of cells, each run from some seeds."""
 
-    name: str = Field(description="what the sweep is called in the store and in MLflow")
+    name: str = Field(
+        description="what the sweep is called in the store and in MLflow",
+        json_schema_extra={"pattern": f"^{_NAME}$"},
+    )
     chain: dict[str, Any] = Field(description="fields of a chain that all cells share")
     grid: dict[str, list[Any]] = Field(
         {}, description="lists of values by (dotted) field of the chain; every combination is a cell"
@@ -86,13 +94,15 @@ class Sweep(Settings):
     )
     resources: Resources = Field(Resources(), description="what a chain may take of the machines")
     keep: Annotated[Any, _ReadsKeep()] = Field(
-        Keep(every=1), description="whose weights and samples stay: all, last, or every n generations"
+        Keep(every=1),
+        description="whose weights and samples stay: all, last, or every n generations",
+        json_schema_extra={"default": "all"},
     )
 
     @field_validator("name")
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        if not re.fullmatch(_NAME, name):
             raise refuse("letters, digits, dots, dashes and underscores, at most 100", name)
         return name
 
@@ -102,7 +112,7 @@ class Sweep(Settings):
         for path, values in grid.items():
             if not values:
                 raise refuse_at(path, "at least one value", Prose("an empty list"))
-            if path.partition(".")[0] in ("n_eval", "metrics", "extractor", "measure_bias", "generations"):
+            if path.partition(".")[0] in ONE_FOR_ALL:
                 raise refuse_at(
                     path, "one value for all cells", Prose("a list in the grid"), "put it under chain"
                 )

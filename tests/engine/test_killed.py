@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 from pathlib import Path
@@ -51,14 +52,21 @@ def finished_fits(folder: Path) -> int:
     return len(list((folder / "madray-store" / "generations").glob("*/done.json")))
 
 
-def inside_a_fit(folder: Path) -> bool:
-    return bool(list((folder / "madray-store" / "work").glob("*/done.json")))
+def checkpoints(folder: Path) -> set[str]:
+    """Every checkpoint that counts right now, by its content: a new one means that a fit is under way."""
+    found = set()
+    for path in (folder / "madray-store" / "work").glob("*/done.json"):
+        with contextlib.suppress(OSError):  # the fit may be finished meanwhile
+            found.add(path.read_text())
+    return found
 
 
 def run_until(folder: Path, file: Path, *, fits: int, inside: bool, victims: str) -> None:
     """Start the sweep, wait until so many fits are finished (and another one is under way), and kill."""
+    before = checkpoints(folder)
     driver = start("sweep", file, cwd=folder)
-    wait_for(lambda: finished_fits(folder) >= fits and (not inside or inside_a_fit(folder)), driver)
+    wait_for(lambda: bool(trainers_of(driver.pid)), driver)
+    wait_for(lambda: finished_fits(folder) >= fits and (not inside or bool(checkpoints(folder) - before)), driver)
     trainers = trainers_of(driver.pid)
     if victims == "trainer":
         assert trainers

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ray
-from commands import madray, start, wait_for
+from commands import environment, madray, start, wait_for
 from madray.engine.cluster import OnRay
 from madray.engine.events import Event
 from madray.engine.prepare import prepare
@@ -164,3 +167,72 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert "go on with: madray resume failing" in output
     assert "Traceback" not in output
     assert madray("resume", "failing", cwd=tmp_path).returncode == 0
+
+
+AGAIN = """
+name: again
+chain:
+  reference: digits
+  generator: {kind: ddpm, timesteps: 5, steps: 20, warmup: 2, width: 16, depth: 1, chunk: 100}
+  loop: fully_synthetic
+  n_ini: 100
+  n_s: 100
+  n_eval: 100
+  generations: 2
+grid:
+  lambda: [1.0, 0.5]
+"""
+
+LOADED = """
+import sys
+from madray.cli import main
+sys.argv = ["madray", "sweep", "again.yaml"]
+try:
+    main()
+finally:
+    print("loaded:", [name for name in ("ray", "torch", "torchvision") if name in sys.modules])
+"""
+
+
+def everything_in_mlflow(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], list[str]]:
+    """All rows of MLflow's database, and all of its files."""
+    store = folder / "madray-store"
+    with sqlite3.connect(store / "mlflow.db") as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+    files = sorted(str(path) for path in store.rglob("*") if path.suffix in (".png", ".webp", ".csv", ".yaml"))
+    return rows, files
+
+
+def test_a_finished_sweep_run_again_loads_no_ray_and_no_torch_and_adds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "again.yaml").write_text(AGAIN)
+    first = madray("sweep", "again.yaml", cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = everything_in_mlflow(tmp_path)
+    assert len(before[0]["runs"]) == 1 + 2
+    assert sum(name.endswith(".png") for name in before[1]) >= 2 * 3
+    files = {path for path in (tmp_path / "madray-store").rglob("*") if path.is_file()}
+
+    again = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=tmp_path, env=environment(), text=True, capture_output=True, check=False
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "0 fits remain" in again.stdout
+    assert "loaded: []" in again.stdout
+    assert everything_in_mlflow(tmp_path) == before
+    assert {path for path in (tmp_path / "madray-store").rglob("*") if path.is_file()} == files
+
+
+def test_a_wider_grid_and_more_generations_make_only_what_is_new(tmp_path: Path) -> None:
+    (tmp_path / "again.yaml").write_text(AGAIN)
+    assert madray("sweep", "again.yaml", cwd=tmp_path).returncode == 0
+    generations = tmp_path / "madray-store" / "generations"
+    before = {path: path.read_text() for path in generations.glob("*/done.json")}
+    wider = madray("sweep", "again.yaml", "--set", "grid.lambda=[1.0, 0.5, 0.7]", cwd=tmp_path)
+    assert "3 in the store, 1 fits remain" in wider.stdout
+    assert "new cells: lambda=0.7" in wider.stdout
+    longer = madray("resume", "again", "--set", "chain.generations=3", cwd=tmp_path)
+    assert "4 in the store, 3 fits remain" in longer.stdout
+    after = {path: path.read_text() for path in generations.glob("*/done.json")}
+    assert len(after) == 7
+    assert before.items() <= after.items()

@@ -1,0 +1,212 @@
+"""The JSON Schema of sweep files: valid, complete enough for editors, and of one mind with reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from madray.spec.chain import Chain
+from madray.spec.reading import parse_sweep
+from madray.spec.schema import sweep_schema
+from madray.spec.sweep import Resources, Sweep
+
+SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+
+EXAMPLE = """
+name: mnist-lambda
+chain:
+  reference: mnist
+  generator: {kind: ddpm, timesteps: 500}
+  loop: fully_synthetic
+  lambda: 1.0
+  n_ini: 6000
+  n_r: 6000
+  n_s: 6000
+  n_eval: 5000
+  memory: 1
+  generations: 10
+grid:
+  loop: [fully_synthetic, synthetic_augmentation, fresh_data]
+  lambda: [1.0, 0.8, 0.5]
+seeds: 3
+resources: {cpus: 1, gpus: 0.25, concurrent: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return sweep_schema()
+
+
+def errors(schema: Mapping[str, Any], text: str, *overrides: str) -> list[str]:
+    """What a validator says of a sweep; overrides replace fields at the top, of `chain` by `chain.x`."""
+    raw = yaml.safe_load(text)
+    for override in overrides:
+        path, _, value = override.partition("=")
+        head, _, field = path.partition(".")
+        place = raw.setdefault(head, {}) if field else raw
+        place[field or head] = yaml.safe_load(value)
+    validator = jsonschema.Draft202012Validator(schema)
+    return [error.json_path for error in validator.iter_errors(raw)]
+
+
+def test_it_is_a_json_schema_of_2020_12(schema: dict[str, Any]) -> None:
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_it_accepts_the_issues_example(schema: dict[str, Any]) -> None:
+    assert errors(schema, EXAMPLE) == []
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.name)
+def test_it_accepts_every_sweep_that_comes_with_madray(schema: dict[str, Any], file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert errors(schema, text) == []
+    assert parse_sweep(text, name=file.name).cells
+
+
+ACCEPTED = [
+    "seeds=[0, 5]",
+    "keep=last",
+    "keep=every 3",
+    "chain.lambda=1",
+    "chain.n_r=null",
+    "chain.reference={kind: gaussian, d: 3, mean: [0, 0, 1], covariance: 2}",
+    "chain.reference={kind: images, path: here, size: 16}",
+    "chain.generator=gmm",
+    "chain.generator={kind: 'json:JSONDecoder', anything: [1, {b: 2}]}",
+    "chain.generator=json:JSONDecoder",
+    "chain.loop={real: fixed+fresh, synthetic: accumulate}",
+    "chain.loop={kind: synthetic_augmentation, synthetic: accumulate}",
+    "chain.loop=json:JSONDecoder",
+    "chain.metrics=[fid, {kind: precision_recall, k: 3}, w2]",
+    "chain.measure_bias=[1, 0.5]",
+    "grid.generator.timesteps=[100, 500]",
+    "grid.generator=[ddpm, {kind: ddpm, timesteps: 100}]",
+    "grid.loop=[{real: fresh, synthetic: latest}, real_only]",
+]
+
+
+@pytest.mark.parametrize("override", ACCEPTED)
+def test_it_accepts_what_may_be_written(schema: dict[str, Any], override: str) -> None:
+    assert errors(schema, EXAMPLE, override) == []
+
+
+REFUSED = [
+    ("nme=x", "$"),
+    ("name=3", "$.name"),
+    ("name=a b", "$.name"),
+    ("chain=3", "$.chain"),
+    ("chain.lamda=1", "$.chain"),
+    ("chain.bias=1", "$.chain"),
+    ("chain.lambda=high", "$.chain.lambda"),
+    ("chain.lambda=1.5", "$.chain.lambda"),
+    ("chain.p=2", "$.chain.p"),
+    ("chain.n_ini=0", "$.chain.n_ini"),
+    ("chain.n_ini=many", "$.chain.n_ini"),
+    ("chain.n_s=1.5", "$.chain.n_s"),
+    ("chain.memory=0", "$.chain.memory"),
+    ("chain.generations=-1", "$.chain.generations"),
+    ("chain.labels=some", "$.chain.labels"),
+    ("chain.reference=minst", "$.chain.reference"),
+    ("chain.reference={kind: minst}", "$.chain.reference"),
+    ("chain.reference={d: 3}", "$.chain.reference"),
+    ("chain.reference={kind: images, path: here}", "$.chain.reference"),
+    ("chain.generator={kind: ddpm, timestep: 5}", "$.chain.generator"),
+    ("chain.generator={kind: ddpm, timesteps: many}", "$.chain.generator"),
+    ("chain.generator={timesteps: 5}", "$.chain.generator"),
+    ("chain.generator={}", "$.chain.generator"),
+    ("chain.generator=[ddpm]", "$.chain.generator"),
+    ("chain.loop=fresh", "$.chain.loop"),
+    ("chain.loop={real: fresh}", "$.chain.loop"),
+    ("chain.loop={real: old, synthetic: latest}", "$.chain.loop"),
+    ("chain.metrics=fid", "$.chain.metrics"),
+    ("chain.metrics=[fdi]", "$.chain.metrics"),
+    ("grid.lambda=[]", "$.grid.lambda"),
+    ("grid.lambda=0.5", "$.grid.lambda"),
+    ("grid.lambda=[high]", "$.grid.lambda[0]"),
+    ("grid.lamda=[1]", "$.grid"),
+    ("grid.generations=[1, 2]", "$.grid"),
+    ("grid.generator.timesteps=[]", "$.grid['generator.timesteps']"),
+    ("seeds=0", "$.seeds"),
+    ("seeds=few", "$.seeds"),
+    ("keep=some", "$.keep"),
+    ("resources.gpu=1", "$.resources"),
+    ("resources.cpus=0", "$.resources.cpus"),
+]
+
+
+@pytest.mark.parametrize(("override", "place"), REFUSED)
+def test_it_refuses_what_reading_would(schema: dict[str, Any], override: str, place: str) -> None:
+    assert errors(schema, EXAMPLE, override) == [place]
+
+
+def objects(schema: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All schemas of objects with properties, and where they stand."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict):
+            yield path, schema["properties"]
+        for name, inner in schema.items():
+            yield from objects(inner, f"{path}/{name}")
+    elif isinstance(schema, list):
+        for place, inner in enumerate(schema):
+            yield from objects(inner, f"{path}/{place}")
+
+
+def test_every_field_is_described(schema: dict[str, Any]) -> None:
+    undescribed = [
+        f"{path}/{name}"
+        for path, properties in objects(schema)
+        for name, field in properties.items()
+        if not field.get("description")
+    ]
+    assert undescribed == []
+
+
+def test_every_field_of_the_file_is_there(schema: dict[str, Any]) -> None:
+    properties = schema["properties"]
+    assert list(properties) == list(Sweep.model_fields)
+    chain = ["lambda" if name == "bias" else name for name in Chain.model_fields]
+    assert list(properties["chain"]["properties"]) == chain
+    assert list(schema["$defs"]["Resources"]["properties"]) == list(Resources.model_fields)
+    one_for_all = {"generations", "n_eval", "metrics", "extractor", "measure_bias"}
+    assert set(properties["grid"]["properties"]) == set(chain) - one_for_all
+
+
+def test_every_family_can_be_completed(schema: dict[str, Any]) -> None:
+    for field, families in [
+        (
+            "reference",
+            {"gaussian", "gmm25", "rosenbrock", "digits", "mnist", "fashion_mnist", "cifar10", "images"},
+        ),
+        ("generator", {"gaussian", "gmm", "ddpm"}),
+        ("loop", {"fully_synthetic", "synthetic_augmentation", "fresh_data", "real_only"}),
+    ]:
+        members = schema["properties"]["chain"]["properties"][field]["anyOf"]
+        assert families <= set(members[0]["enum"])
+
+
+def defaults(schema: Any, path: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Every default, and the schema of its field."""
+    if isinstance(schema, dict):
+        if "default" in schema:
+            yield path, schema["default"], schema
+        for name, inner in schema.items():
+            yield from defaults(inner, f"{path}/{name}")
+    elif isinstance(schema, list):
+        for place, inner in enumerate(schema):
+            yield from defaults(inner, f"{path}/{place}")
+
+
+def test_every_default_may_be_written_out(schema: dict[str, Any]) -> None:
+    found = list(defaults(schema))
+    assert len(found) > 50
+    for path, default, field in found:
+        validator = jsonschema.Draft202012Validator({**field, "$defs": schema["$defs"]})
+        assert validator.is_valid(default), path
