@@ -39,6 +39,9 @@ class Results(Mapping[str, "SweepResults"]):
         """Raises: BadInput, if the store knows no sweep of this name."""
         return SweepResults(self._store, name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in Ledger.names(self._store)
+
     def __iter__(self) -> Iterator[str]:
         return iter(Ledger.names(self._store))
 

@@ -19,6 +19,8 @@ from pyarrow import fs as pafs
 from madray.artifacts import Marker
 from madray.bundles import Batch
 from madray.errors import BadInput, Damaged, Missing
+from madray.results import open as open_results
+from madray.running import run_chain
 from madray.store import Store, without_secret
 
 FILES = {"model.safetensors": bytes(range(256)) * 3, "record.json": b'{"t": 1}', "empty": b""}
@@ -602,6 +604,17 @@ def test_a_bundle_is_read_as_its_artifacts_are(store: Store, uri: str) -> None:
     assert other.read("generations", "g") == FILES
     assert other.read("draws", "d", "samples.parquet") == OTHER
     assert other.names("generations") == other.names("draws") == []
+
+
+def test_a_chain_runs_goes_on_and_is_read_from_any_kind_of_store(store: Store, uri: str) -> None:
+    chain = {"reference": "gaussian", "generator": "gaussian", "loop": "fully_synthetic"}
+    chain |= {"n_ini": 30, "n_s": 20, "n_eval": 20, "generations": 2}
+    short = run_chain(chain, store=uri)
+    long = run_chain({**chain, "generations": 3}, store=uri)
+    assert long.table()[:2].equals(short.table())
+    assert long.generation({}, 3).sample(5).values.shape == (5, 2)
+    assert list(open_results(uri)) == ["chain"]
+    assert run_chain({**chain, "generations": 3}).table().equals(long.table())
 
 
 def test_names_are_sorted_and_a_folder_that_is_not_there_has_none(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -26,31 +27,35 @@ _ENVIRONMENT = {
 
 _REFUSALS = (400, 404, 409)
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Connecting turns what is global to the process."""
+
 
 def connect(uri: str) -> MlflowClient:
     """A client of the tracking server or database; imports MLflow.
 
     Raises: whatever MLflow raises where it cannot connect.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import mlflow
+    with _ONE_AT_A_TIME:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import mlflow
 
-    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-        for name in ("mlflow", "alembic", "sqlalchemy", "urllib3.connectionpool"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-    if (file := sqlite_file(uri)) is not None:
-        _make_database(file)
-    elif uri.startswith("http"):
-        # Old clients send a run's files to the global server, whatever their own is. Setting that also sets
-        # the variable, which is the user's word and stays as it was.
-        told = os.environ.get("MLFLOW_TRACKING_URI")
-        mlflow.set_tracking_uri(uri)
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if told is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = told
-    with _without_information():
-        return mlflow.MlflowClient(uri)
+        if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+            for name in ("mlflow", "alembic", "sqlalchemy", "urllib3.connectionpool"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+        if (file := sqlite_file(uri)) is not None:
+            _make_database(file)
+        elif uri.startswith("http"):
+            # Early 3.x sends a run's files to the global server, whatever the client's own is. Setting that
+            # also sets the variable, which is the user's word and stays as it was.
+            told = os.environ.get("MLFLOW_TRACKING_URI")
+            mlflow.set_tracking_uri(uri)
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+            if told is not None:
+                os.environ["MLFLOW_TRACKING_URI"] = told
+        with _without_information():
+            return mlflow.MlflowClient(uri)
 
 
 @contextmanager

@@ -19,21 +19,21 @@ _THUMBNAIL_PIXELS = 256
 
 
 def image_files(png: bytes, *, key: str, t: int, timestamp_ms: int) -> dict[str, bytes]:
-    """The two files of a picture, by name: as it is, and small for the grid.
+    """The two files of a picture, by name: as it is, and small for the grid; nothing, if it is no picture.
 
-    MLflow reads the name between plus signs since 3.1 (and per cent signs, which URLs mangle).
+    The UI reads names whose parts stand between plus signs, or per cent signs, which URLs mangle.
 
-    Raises: OSError, if it is no picture.
+    >>> image_files(b"no picture", key="a", t=1, timestamp_ms=0)
+    {}
     """
-    stem = f"{_NAME}+step+{t}+timestamp+{timestamp_ms}+{key}"
-    return {f"{stem}.png": png, f"{stem}+compressed.webp": _thumbnail(png)}
-
-
-def _thumbnail(png: bytes) -> bytes:
     from PIL import Image
 
-    sink = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-        image.save(sink, format="WEBP")
-    return sink.getvalue()
+    small = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(png)) as image:
+            image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+            image.save(small, format="WEBP")
+    except (OSError, SyntaxError, ValueError):  # all of which Pillow raises about broken files
+        return {}
+    stem = f"{_NAME}+step+{t}+timestamp+{timestamp_ms}+{key}"
+    return {f"{stem}.png": png, f"{stem}+compressed.webp": small.getvalue()}

@@ -46,7 +46,7 @@ class Tracker:
         self._chains = {chain.id: chain for chain in record.chains}
         self._thread = threading.Thread(target=self._work, name="madray-mlflow", daemon=True)
         self._changed = threading.Condition()
-        # Held by `_changed`, as two threads use them:
+        # Guarded by `_changed`, as two threads use them:
         self._waiting: dict[str, dict[int, Row]] = {}
         self._end: End | None = None
         self._given_up = False
@@ -134,8 +134,9 @@ class Tracker:
         missing = sorted(runs.missing(chain, rows), key=lambda row: row.t)
         if missing:
             runs.write(chain, missing, self._pictures(missing))
+        done = {row.t: row for row in rows}
         with self._changed:
-            left = {t: row for t, row in self._waiting.pop(chain.id).items() if row not in rows}
+            left = {t: row for t, row in self._waiting.pop(chain.id).items() if done.get(t) is not row}
             if left:
                 self._waiting[chain.id] = left
 

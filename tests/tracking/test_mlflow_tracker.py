@@ -320,6 +320,12 @@ def test_a_picture_that_cannot_be_read_now_is_written_next_time(held, uri):
     assert len(held.images) == 6
 
 
+def test_what_is_no_picture_stops_nothing(held, uri):
+    record = sweep(chains=1)
+    assert track(uri, record, rows_of(record), picture=lambda key: b"no picture") == []
+    assert (len(held.points), held.images) == (6, [])
+
+
 def test_names_and_values_that_mlflow_would_refuse_are_made_fit(held, uri):
     record = sweep(chains=1, generations=1)
     chain = replace(
