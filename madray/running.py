@@ -48,7 +48,7 @@ def run_chain(
     place = Store.open(store if store is not None else tempfile.mkdtemp(prefix="madray-"))
     folder = data or os.environ.get("MADRAY_DATA")
     prepared = prepare(file, store=place, data=Path(folder) if folder else None)
-    outcome = run(prepared, executor=execute_here, display=_Nothing())
+    outcome = run(prepared, executor=execute_here, display=Nothing())
     if outcome.stopped:
         raise KeyboardInterrupt
     if outcome.failures:
@@ -57,8 +57,8 @@ def run_chain(
     return SweepResults(place, name)
 
 
-class _Nothing:
-    """Shows nothing."""
+class Nothing:
+    """A display that shows nothing."""
 
     def begin(self, plan: Plan) -> None:
         pass

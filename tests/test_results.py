@@ -70,7 +70,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, parts: None) -> Path:
-    """A store with two sweeps: four cells with two seeds, and a chain that keeps the last and has pictures."""
+    """A store of two sweeps: four cells with two seeds, and a chain that keeps the last and has pictures."""
     folder = tmp_path_factory.mktemp("results")
     pictured = {**CHAIN, "generator": "results_parts:Slow"}
     for raw in (

@@ -239,7 +239,7 @@ def test_a_marker_with_any_byte_changed_gives_the_same_or_nothing(store: Store) 
     store.commit("draws", "other", OTHER)
     whole = store.get("draws/k/done.json")
     for place in few(store, range(len(whole))):
-        for flip in (0x01, 0x10, 0xFF) if store.is_local else (0x01,):
+        for flip in (0x01, 0x10) if store.is_local else (0x01,):
             put_at(
                 store, "draws/k/done.json", whole[:place] + bytes([whole[place] ^ flip]) + whole[place + 1 :]
             )

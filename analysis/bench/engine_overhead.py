@@ -70,7 +70,9 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, list[float]] = {"tracking off": [], "MLflow on SQLite": []}
     begun = time.perf_counter()
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": ONE_THREAD})
+    ray.init(
+        address="local", include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": ONE_THREAD}
+    )
     print(f"start of Ray: {time.perf_counter() - begun:.1f} s")
     for _ in range(options.rounds):
         pure = pure_seconds(options.cells, options.workers)

@@ -54,7 +54,7 @@ class OnRay:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
         with _cluster(self._address, resources), _asked_to_stop() as stop:
             room = resources.tables_gb * 1e9
-            tables = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
+            tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
             work = {name: ray.put(each) for name, each in schedule.work.items()}
             setting = Setting(store, resources, work, tables)
             with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:

@@ -76,7 +76,7 @@ class Schedule:
             self._seconds = seconds if self._seconds is None else 0.8 * self._seconds + 0.2 * seconds
         for child in self._children[name]:
             self._waits[child].discard(name)
-            if not self._waits[child] and child not in self.failed:
+            if not self._waits[child]:
                 self._ready.add(child)
 
     def fail(self, name: str) -> set[str]:

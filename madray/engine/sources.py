@@ -140,7 +140,7 @@ def _overlaps(chain: Chain, size: int) -> list[str]:
     if fresh / size > _OVERLAP:
         notes.append(
             f"fresh sets of n_r = {fresh} out of {size} samples of {chain.reference.kind} share "
-            f"{fresh / size:.0%} of their samples on average: they are not fresh"
+            f"{fresh / size:.0%} of their samples on average"
         )
     if any(metric.needs_real for metric in chain.measured) and 2 * chain.n_eval > size:
         notes.append(

@@ -66,7 +66,9 @@ def run_until(folder: Path, file: Path, *, fits: int, inside: bool, victims: str
     before = checkpoints(folder)
     driver = start("sweep", file, cwd=folder)
     wait_for(lambda: bool(trainers_of(driver.pid)), driver)
-    wait_for(lambda: finished_fits(folder) >= fits and (not inside or bool(checkpoints(folder) - before)), driver)
+    wait_for(
+        lambda: finished_fits(folder) >= fits and (not inside or bool(checkpoints(folder) - before)), driver
+    )
     trainers = trainers_of(driver.pid)
     if victims == "trainer":
         assert trainers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import json
@@ -19,10 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import madray.engine.prepare as preparing
-from madray.engine.events import Event, GenerationMade, Note, WorkFailed
+from madray.engine.events import Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
 from madray.engine.local import execute_here
 from madray.engine.prepare import Prepared, prepare
 from madray.engine.sweep import Outcome, run
+from madray.engine.worker import Worker
 from madray.errors import BadInput, MadrayError
 from madray.forest import RECORD
 from madray.ledger import Ledger, Row
@@ -304,7 +306,8 @@ def test_models_of_milliseconds_stopped_before_any_write_are_the_same_when_run_a
 def test_with_keep_last_stopped_before_any_write_the_last_is_the_same_and_nothing_is_fitted_twice(
     tmp_path: Path,
 ) -> None:
-    for expected, dying, again, store in stops({**ONE, "keep": "last"}, tmp_path):
+    raw = {**variant(ONE, metrics=["variance"]), "keep": "last"}
+    for expected, dying, again, store in stops(raw, tmp_path):
         found = contents(store, again)
         for pair, files in contents(expected.prepared.store, expected).items():
             assert files.items() <= found[pair].items()
@@ -654,6 +657,50 @@ def test_keep_governs_weights_and_samples_and_never_records_or_the_table(
         shared = len(ran.prepared.forest.made[key].chains) > 1
         assert has_weights == (kept[key] or (milliseconds and shared)), "bundles keep what is released later"
     assert go(raw, Watched(tmp_path), executor=nothing_to_do).prepared.plan.complete
+
+
+@pytest.mark.parametrize("milliseconds", [False, True])
+def test_a_worker_that_goes_on_where_another_died_fits_nothing_again_that_was_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: Any, milliseconds: bool
+) -> None:
+    monkeypatch.setattr(parts.Blob, "milliseconds", milliseconds)
+    raw = {**variant(ONE, generations=5), "keep": "last"}
+    prepared = prepare(check_sweep(raw, name="test"), store=Store.open(tmp_path / "plan"), data=None)
+    for dies_at in range(0, 60, 4):
+        place = tmp_path / str(dies_at)
+        dying, store = Watched(place, None), Watched(place)
+        events: list[Event] = []
+        Worker(dying, checkpoint_seconds=60).carry_out(prepared.plan.real, events.append)
+        dying.dies_at = dying.puts + dies_at
+        with contextlib.suppress(KeyboardInterrupt):
+            Worker(dying, checkpoint_seconds=60).carry_out(prepared.plan.segments, events.append)
+        events.clear()
+        Worker(store, checkpoint_seconds=60).carry_out(prepared.plan.segments, events.append)
+        assert [type(event) for event in events if not isinstance(event, Progress)] == [
+            GenerationMade
+        ] * 5 + [WorkMade]
+        told = {key for event in events if isinstance(event, GenerationMade) for key in event.numbers}
+        assert told == {key for one in prepared.forest.made.values() for key in one.measurements}
+        before = 5 if dying.kinds()["bundles"] else dying.kinds()["generations"]
+        assert sum(event.fitted for event in events if isinstance(event, GenerationMade)) == 5 - before
+        assert store.kinds()["generations"] == (0 if milliseconds else 5 - before)
+
+
+def test_all_that_several_segments_shared_goes_when_the_last_of_them_is_made(tmp_path: Path) -> None:
+    loop = {"real": "none", "synthetic": "memory", "split": "equal"}
+    raw = {**variant(ONE, loop=loop, generations=6), "grid": {"memory": [3, 4]}, "keep": "last"}
+    store = Watched(tmp_path)
+    ran = go(raw, store)
+    releases = [release.after for release in ran.prepared.plan.releases]
+    assert len(set(releases)) < len(releases)  # generations 2, 3 and 4 are used by the same segments
+    lasts = {chain.generations[-1] for chain in ran.prepared.forest.chains}
+    assert {key for key, has_weights in weights(store, ran).items() if has_weights} == lasts
+    assert set(store.names("draws")) == {
+        chunk
+        for key in lasts
+        for draw in ran.prepared.forest.made[key].outputs.values()
+        for chunk in draw.chunk_keys()
+    }
 
 
 def test_from_keep_last_to_keep_all_what_went_is_made_again_and_the_table_stays(

@@ -200,7 +200,9 @@ def everything_in_mlflow(folder: Path) -> tuple[dict[str, list[tuple[object, ...
     with sqlite3.connect(store / "mlflow.db") as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
-    files = sorted(str(path) for path in store.rglob("*") if path.suffix in (".png", ".webp", ".csv", ".yaml"))
+    files = sorted(
+        str(path) for path in store.rglob("*") if path.suffix in (".png", ".webp", ".csv", ".yaml")
+    )
     return rows, files
 
 
@@ -214,7 +216,12 @@ def test_a_finished_sweep_run_again_loads_no_ray_and_no_torch_and_adds_nothing(t
     files = {path for path in (tmp_path / "madray-store").rglob("*") if path.is_file()}
 
     again = subprocess.run(
-        [sys.executable, "-c", LOADED], cwd=tmp_path, env=environment(), text=True, capture_output=True, check=False
+        [sys.executable, "-c", LOADED],
+        cwd=tmp_path,
+        env=environment(),
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert again.returncode == 0, again.stdout + again.stderr
     assert "0 fits remain" in again.stdout
