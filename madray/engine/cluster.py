@@ -53,6 +53,7 @@ class OnRay:
     def __call__(self, schedule: Schedule, store: Store, resources: Resources, emit: Emit) -> None:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
         with _cluster(self._address, resources), _asked_to_stop() as stop:
+            logging.getLogger("ray.tune").setLevel(logging.ERROR)
             room = resources.tables_gb * 1e9
             tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
             work = {name: ray.put(each) for name, each in schedule.work.items()}
@@ -79,6 +80,8 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
             search_alg=_Segments(schedule, follower, _concurrent(resources)),
             num_samples=-1,
             reuse_actors=True,
+            trial_name_creator=lambda trial: str(trial.trial_id),
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
         ),
         run_config=tune.RunConfig(
             name="sweep",
@@ -212,7 +215,6 @@ def _cluster(address: str | None, resources: Resources) -> Iterator[None]:
         if address is None:
             raise
         raise BadInput(f"--address: expected a Ray cluster at {address}, got {error}") from None
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
     try:
         yield
     finally:
