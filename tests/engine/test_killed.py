@@ -64,14 +64,17 @@ def checkpoints(folder: Path) -> set[str]:
 def run_until(folder: Path, file: Path, *, fits: int, inside: bool, victims: str) -> None:
     """Start the sweep, wait until so many fits are finished (and another one is under way), and kill."""
     before = checkpoints(folder)
+    trainers: list[int] = []
+
+    def is_the_moment() -> bool:
+        if finished_fits(folder) < fits or (inside and not checkpoints(folder) - before):
+            return False
+        trainers[:] = trainers_of(driver.pid)
+        return bool(trainers)
+
     driver = start("sweep", file, cwd=folder)
-    wait_for(lambda: bool(trainers_of(driver.pid)), driver)
-    wait_for(
-        lambda: finished_fits(folder) >= fits and (not inside or bool(checkpoints(folder) - before)), driver
-    )
-    trainers = trainers_of(driver.pid)
+    wait_for(is_the_moment, driver)
     if victims == "trainer":
-        assert trainers
         kill(*trainers)
         assert driver.wait(timeout=240) == 0, (folder / "output.txt").read_text()
         return
