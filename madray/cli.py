@@ -199,7 +199,6 @@ def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None)
     """Make what is missing, with MLflow following; print how it ended; returns the chains' states."""
     from madray.display import LineDisplay, LiveDisplay, summary
     from madray.engine.sweep import run
-    from madray.spec.reading import label
     from madray.status import floors
     from madray.table import table as make_table
     from madray.table import to_csv

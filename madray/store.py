@@ -102,7 +102,9 @@ class Store:
                 f"got {found[:60].decode(errors='replace')}; try another --store"
             )
         if self.is_local and not os.access(self._root, os.W_OK):
-            raise BadInput(f"--store: expected {self.uri} to be writable, got a read-only folder; try another --store")
+            raise BadInput(
+                f"--store: expected {self.uri} to be writable, got a read-only folder; try another --store"
+            )
 
     # Artifacts
 

@@ -84,7 +84,9 @@ class Denoiser(nn.Module):
         variance[0] = 1  # t = 0 is never asked for, and 0 / 0 where τ = 0
         self.skip = table((1 - signal) ** 0.5 / variance)
         self.out = table(signal**0.5 * spread / variance**0.5)
-        self.into = table((signal * tau2.mean() + 1 - signal) ** -0.5)
+        whole = signal * tau2.mean() + 1 - signal
+        whole[0] = 1  # the same
+        self.into = table(whole**-0.5)
         self.time = table(time_features(schedule.timesteps))
         self.label = torch.eye(classes + 1, device=device)
 

@@ -27,7 +27,13 @@ def madray(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "madray", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env=environment(), text=True, capture_output=True, timeout=LIMIT_SECONDS, check=False
+        command,
+        cwd=cwd,
+        env=environment(),
+        text=True,
+        capture_output=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
     )
 
 

@@ -89,7 +89,7 @@ def check_mlflow(folder: Path, table: str) -> None:
         points = database.execute("SELECT key, step, run_uuid FROM metrics").fetchall()
         runs = database.execute("SELECT COUNT(*) FROM runs").fetchone()[0]
     header, *lines = table.splitlines()
-    measured = len(header.split(",")) - len("loop,lambda,seed,generation".split(","))
+    measured = len(header.split(",")) - len(["loop", "lambda", "seed", "generation"])
     assert states == {"FINISHED"}
     assert runs == 1 + 4
     assert len(points) == len(set(points)) == measured * len(lines)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import ray
 from commands import environment, madray, start, wait_for
+
 from madray.engine.cluster import OnRay
 from madray.engine.events import Event
 from madray.engine.prepare import prepare

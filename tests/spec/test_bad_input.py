@@ -1,7 +1,5 @@
 """Bad input that reading finds: one line with the file, the field, what was expected and what was found."""
 
-# ruff: noqa: E501 - a message stands in one line here, as it does on the screen
-
 from __future__ import annotations
 
 from pathlib import Path
