@@ -13,13 +13,13 @@ class MadrayError(Exception):
     exit_code = 1
 
 
-class BadInput(MadrayError, ValueError):  # noqa: N818 - errors here are named by what was found
+class BadInput(MadrayError, ValueError):
     """What the user brought cannot be used; found before any work starts."""
 
     exit_code = 2
 
 
-class Missing(MadrayError, LookupError):  # noqa: N818 - as above
+class Missing(MadrayError, LookupError):
     """Nothing whole stands in the store under this key."""
 
 
