@@ -2,8 +2,8 @@
 
 200 cells of the gaussian generator, 5 generations each. Pure compute is the same orders carried out by one
 `Maker` in this process, with nothing stored; the sweep runs them on a local Ray with two workers, so pure
-compute is divided by two. Ray is started before, and the clock of a sweep starts when its first result comes in:
-the start of Ray and of the workers is shown beside.
+compute is divided by two. Ray is started before, and the clock of a sweep starts when its first result comes
+in: the start of Ray and of the workers is shown beside.
 
     python analysis/bench/engine_overhead.py            # prints a table
 """
@@ -81,7 +81,7 @@ def main() -> None:
             overhead = (wall - pure / options.workers) / options.cells
             seconds.append(overhead)
             print(
-                f"{tracking:18} start of workers {started:.2f} s, then {wall:.2f} s; pure compute {pure:.2f} s"
+                f"{tracking:18} start of workers {started:.2f} s, then {wall:.2f} s; pure {pure:.2f} s"
                 f" on {options.workers} workers; overhead {overhead * 1000:6.1f} ms a cell",
                 flush=True,
             )

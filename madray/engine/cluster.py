@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -37,6 +39,8 @@ _QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+
+_LOOK_SECONDS = 3.0
 
 
 class OnRay:
@@ -77,7 +81,7 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=_Segments(schedule, follower, _concurrent(resources)),
+            search_alg=_Segments(schedule, follower, _Room(resources)),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.trial_id),
@@ -95,15 +99,30 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
     tuner.fit()
 
 
-def _concurrent(resources: Resources) -> int:
-    """How many trials are handed out at a time: as many as the cluster has room for, and one to wait."""
-    if resources.concurrent is not None:
-        return resources.concurrent
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call] # Ray leaves it bare
-    room = have.get("CPU", 1.0) / (resources.cpus + resources.samplers)
-    if resources.gpus:
-        room = min(room, have.get("GPU", 0.0) / resources.gpus)
-    return max(1, int(room))
+class _Room:
+    """How many trials may be handed out at a time: as many as the file says, or as the cluster has room for.
+
+    Looked up again every few seconds: a cluster that has just begun does not know its own size, and one
+    that grows has another later.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._looked = -math.inf
+        self._trials = 1
+
+    def trials(self) -> int:
+        wanted = self._resources
+        if wanted.concurrent is not None:
+            return wanted.concurrent
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call] # Ray's own
+            room = have.get("CPU", 0.0) / (wanted.cpus + wanted.samplers)
+            if wanted.gpus:
+                room = min(room, have.get("GPU", 0.0) / wanted.gpus)
+            self._trials = max(1, int(room))
+            self._looked = time.monotonic()
+        return self._trials
 
 
 class _OfTheDriver:
@@ -120,16 +139,16 @@ class _OfTheDriver:
 class _Segments(_OfTheDriver, Searcher):
     """Hands out work whose parents are in the store, and answers None while there is none."""
 
-    def __init__(self, schedule: Schedule, follower: _Follower, concurrent: int) -> None:
+    def __init__(self, schedule: Schedule, follower: _Follower, room: _Room) -> None:
         super().__init__(metric="none", mode="max")
         self._schedule = schedule
         self._follower = follower
-        self._concurrent = concurrent
+        self._room = room
 
     def suggest(self, trial_id: str) -> Any:
         if self._schedule.exhausted and not self._follower.running:
             return Searcher.FINISHED
-        if len(self._follower.running) >= self._concurrent:
+        if len(self._follower.running) >= self._room.trials():
             return None
         names = self._schedule.take()
         if not names:

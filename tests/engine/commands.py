@@ -63,7 +63,11 @@ def trainers_of(driver: int) -> list[int]:
                 names[int(folder.name)] = (folder / "cmdline").read_text()
             except (OSError, ValueError):
                 continue
-    return [pid for pid, name in names.items() if "Trainer" in name and driver in _ancestors(pid, parents)]
+    # Ray titles an actor by its class when it is idle, and by what it does while it does it.
+    titles = ("ray::Trainer", "ray::ResourceTrainable")
+    return [
+        pid for pid, name in names.items() if name.startswith(titles) and driver in _ancestors(pid, parents)
+    ]
 
 
 def kill(*pids: int) -> None:
