@@ -319,10 +319,11 @@ class _Grower:
         return tuple(row)
 
     def _show(self, one: Made, line: list[Generation]) -> str:
-        """Adds the picture of a generation at the chain's λ; returns its key."""
-        if self.cell.chain.generator.milliseconds:
-            return ""  # models of milliseconds are too many to look at one by one
-        draw = self._looked_at(line, self.cell.chain.bias)
+        """Adds the picture of a generation at the chain's λ; returns its key, empty where there is none."""
+        chain = self.cell.chain
+        if chain.generator.milliseconds and chain.reference.kind == "gaussian":
+            return ""  # Gaussians are many, and there is nothing to see
+        draw = self._looked_at(line, chain.bias)
         one.outputs[draw.key] = one.pictures[draw.key] = draw
         return picture_key(draw)
 
