@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import madray
 
 SWEEP = """
 name: small
@@ -20,11 +19,6 @@ chain:
 grid:
   lambda: [1.0, 0.5]
 """
-
-
-def madray(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "madray", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, timeout=120, check=False)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PLUGINS = Path(__file__).parents[1] / "plugins"
+PLUGINS = Path(__file__).parent / "plugins"
 LIMIT_SECONDS = 240
 
 
@@ -18,7 +18,7 @@ def environment() -> dict[str, str]:
     """The environment of a command: plug-ins can be imported, and nothing of the user's leaks in."""
     left_out = ("MADRAY_", "MLFLOW_TRACKING_URI", "RAY_ADDRESS")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     path = [str(PLUGINS), str(root), kept.get("PYTHONPATH", "")]
     return {**kept, "PYTHONPATH": os.pathsep.join(part for part in path if part)}
 
