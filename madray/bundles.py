@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import RLock
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from madray.artifacts import Artifacts, Marker, is_file_name
 from madray.errors import Damaged, Missing
 from madray.keys import digest
+from madray.parquet import from_parquet, to_parquet
 
 SCHEMA = pa.schema(
     [
@@ -111,7 +110,7 @@ class BundleIndex:
                     del self._place[pair]
                 self._indexed.discard(bundle)
                 raise
-            self._tables[bundle] = pq.read_table(io.BytesIO(files[FILE]))
+            self._tables[bundle] = from_parquet(files[FILE])
             while len(self._tables) > 1 and sum(each.nbytes for each in self._tables.values()) > self._room:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(bundle)
@@ -164,8 +163,6 @@ class Batch:
             "names": [list(self._held[pair]) for pair in pairs],
             "data": [list(self._held[pair].values()) for pair in pairs],
         }
-        sink = io.BytesIO()
-        pq.write_table(pa.table(columns, SCHEMA), sink)
         held = [[*pair, *names] for pair, names in zip(pairs, columns["names"], strict=True)]
-        self._store.commit("bundles", digest(held), {FILE: sink.getvalue()})
+        self._store.commit("bundles", digest(held), {FILE: to_parquet(pa.table(columns, SCHEMA))})
         self._held.clear()

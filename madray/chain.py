@@ -37,11 +37,12 @@ from madray.forest import (
 from madray.generators.protocol import Checkpoint, Generator, build_generator, sample_chunk
 from madray.loops import PoolDraw, RealDraw
 from madray.metrics.evidence import Evidence, RealSide
+from madray.parquet import to_parquet
 from madray.pictures import SHOWN, picture_of
 from madray.references import Reference, build_reference
 from madray.samples import SampleSet
 from madray.spec.generators import AnyGenerator
-from madray.tables import ReadTables, TableReader, table_bytes
+from madray.tables import ReadTables, TableReader
 
 Watch = Callable[[str, int, int], None]
 """Called with what is done right now (`fit`, `sample`, `measure`), how far it is, and how far it goes."""
@@ -173,7 +174,7 @@ class Maker:
             "key": key,
         }
         made = SampleSet(made.values, made.labels, made.classes, provenance)
-        self.artifacts.commit("draws", key, {"samples.parquet": table_bytes(made.to_arrow())})
+        self.artifacts.commit("draws", key, {"samples.parquet": to_parquet(made.to_arrow())})
 
     def _weights_are_wanted(self, order: Order) -> bool:
         """Whether what is still missing is made with the weights, and no model is at hand."""

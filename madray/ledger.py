@@ -8,7 +8,6 @@ it was written and the digest of its content, and is never touched again; the ne
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from madray.errors import BadInput
+from madray.parquet import from_parquet, to_parquet
 from madray.store import Store
 
 
@@ -143,7 +142,7 @@ class Ledger:
         found: dict[tuple[str, int, str], Row] = {}
         for file in self._store.names(self._folder("rows")):
             data = self._read("rows", file)
-            for told in [] if data is None else pq.read_table(io.BytesIO(data)).to_pylist():
+            for told in [] if data is None else from_parquet(data).to_pylist():
                 row = Row(**{**told, "numbers": json.loads(told["numbers"])})
                 place = (row.chain, row.t, row.key)
                 if place not in found or row.seconds == row.seconds:
@@ -154,9 +153,7 @@ class Ledger:
         """Add finished rows."""
         if rows:
             told = [{**asdict(row), "numbers": json.dumps(dict(row.numbers))} for row in rows]
-            sink = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(told), sink)
-            self._write("rows", "parquet", sink.getvalue())
+            self._write("rows", "parquet", to_parquet(pa.Table.from_pylist(told)))
 
     def failures(self) -> list[Failure]:
         """The newest failure of each generation that ever failed; it may have been made since."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from madray import parquet
 from madray.keys import canonical
 from madray.ledger import Row, SweepRecord, finished
 
@@ -60,9 +60,7 @@ def to_json(made: pa.Table) -> bytes:
 
 def to_parquet(made: pa.Table) -> bytes:
     """A Parquet file."""
-    sink = io.BytesIO()
-    pq.write_table(made, sink)
-    return sink.getvalue()
+    return parquet.to_parquet(made)
 
 
 def _json(value: Value) -> Value:

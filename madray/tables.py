@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from madray.artifacts import Artifacts
+from madray.parquet import from_parquet
 
 FILE = "samples.parquet"
 
@@ -40,13 +39,4 @@ class ReadTables:
 
 def read_table(artifacts: Artifacts, kind: str, key: str) -> pa.Table:
     """The table stored as `<kind>/<key>`; its checksum is verified. Raises: Missing, Damaged."""
-    return pq.read_table(io.BytesIO(artifacts.read(kind, key)[FILE]))
-
-
-def table_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet, in one row group, compressed as fast as it reads."""
-    sink = io.BytesIO()
-    pq.write_table(
-        table, sink, compression="zstd", compression_level=1, row_group_size=max(1, table.num_rows)
-    )
-    return sink.getvalue()
+    return from_parquet(artifacts.read(kind, key)[FILE])

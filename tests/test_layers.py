@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"artifacts", "generators", "references", "metrics", "theory", "pictures"},
     {"samples"},
     {"spec"},
-    {"keys", "streams"},
+    {"keys", "parquet", "streams"},
     {"errors"},
 ]
 """From top to bottom. A unit imports from the layers below its own, never from its own or from above."""

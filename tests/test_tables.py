@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from madray.errors import Damaged, Missing
+from madray.parquet import to_parquet
 from madray.samples import SampleSet
 from madray.store import Store
-from madray.tables import FILE, ReadTables, read_table, table_bytes
+from madray.tables import FILE, ReadTables, read_table
 
 
 class Counting(Store):
@@ -41,7 +42,7 @@ def store(tmp_path: Path) -> Counting:
 @pytest.mark.parametrize("n", [0, 1, 1000])
 def test_samples_come_back_bit_for_bit_with_labels_and_provenance(store: Counting, n: int) -> None:
     made = samples(n)
-    store.commit("draws", "k", {FILE: table_bytes(made.to_arrow())})
+    store.commit("draws", "k", {FILE: to_parquet(made.to_arrow())})
     read = SampleSet.from_arrow(read_table(store, "draws", "k"))
     assert read.values.tobytes() == made.values.tobytes()
     assert read.labels is not None and made.labels is not None
@@ -50,14 +51,14 @@ def test_samples_come_back_bit_for_bit_with_labels_and_provenance(store: Countin
 
 
 def test_a_table_is_one_row_group_and_the_same_bytes_each_time() -> None:
-    written = table_bytes(samples(5000).to_arrow())
+    written = to_parquet(samples(5000).to_arrow())
     assert pq.ParquetFile(io.BytesIO(written)).metadata.num_row_groups == 1
-    assert written == table_bytes(samples(5000).to_arrow())
+    assert written == to_parquet(samples(5000).to_arrow())
 
 
 def test_a_table_is_read_once_while_there_is_room(store: Counting) -> None:
     for key in "abc":
-        store.commit("draws", key, {FILE: table_bytes(samples(10).to_arrow())})
+        store.commit("draws", key, {FILE: to_parquet(samples(10).to_arrow())})
     tables = ReadTables(store)
     for key in "abcabccba":
         assert tables.table("draws", key).num_rows == 10
@@ -66,7 +67,7 @@ def test_a_table_is_read_once_while_there_is_room(store: Counting) -> None:
 
 def test_of_what_is_too_much_the_longest_unused_goes_first(store: Counting) -> None:
     for key in "abc":
-        store.commit("draws", key, {FILE: table_bytes(samples(100).to_arrow())})
+        store.commit("draws", key, {FILE: to_parquet(samples(100).to_arrow())})
     two = 2 * read_table(store, "draws", "a").nbytes
     tables = ReadTables(store, room_bytes=two)
     store.reads = 0
@@ -76,7 +77,7 @@ def test_of_what_is_too_much_the_longest_unused_goes_first(store: Counting) -> N
 
 
 def test_a_table_larger_than_the_room_is_read_all_the_same(store: Counting) -> None:
-    store.commit("draws", "a", {FILE: table_bytes(samples(100).to_arrow())})
+    store.commit("draws", "a", {FILE: to_parquet(samples(100).to_arrow())})
     assert ReadTables(store, room_bytes=0).table("draws", "a").num_rows == 100
 
 
@@ -86,10 +87,10 @@ def test_missing_and_damaged_tables_say_so_and_are_read_when_made_again(
     tables = ReadTables(store)
     with pytest.raises(Missing):
         tables.table("draws", "k")
-    store.commit("draws", "k", {FILE: table_bytes(samples(10).to_arrow())})
+    store.commit("draws", "k", {FILE: to_parquet(samples(10).to_arrow())})
     [path] = tmp_path.glob(f"draws/k/*/{FILE}")
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(Damaged):
         tables.table("draws", "k")
-    store.commit("draws", "k", {FILE: table_bytes(samples(10).to_arrow())})
+    store.commit("draws", "k", {FILE: to_parquet(samples(10).to_arrow())})
     assert tables.table("draws", "k").num_rows == 10

@@ -11,12 +11,13 @@ from typing import Any
 from madray.errors import BadInput, Missing
 from madray.forest import Source
 from madray.keys import digest
+from madray.parquet import to_parquet
 from madray.references import build_reference
 from madray.samples import SampleSet
 from madray.spec.chain import Chain
 from madray.spec.metrics import PrecisionRecall
 from madray.store import Store
-from madray.tables import FILE, table_bytes
+from madray.tables import FILE
 
 _OVERLAP = 0.05
 """Fresh draws that share more than this much of their samples are worth a word."""
@@ -93,7 +94,7 @@ class Sources:
             if source.content is not None and not self._store.has("references", source.key):
                 samples = self._samples(source)
                 facts = {"size": len(samples), "shape": list(samples.shape), "classes": samples.classes}
-                files = {FILE: table_bytes(samples.to_arrow()), "facts.json": json.dumps(facts).encode()}
+                files = {FILE: to_parquet(samples.to_arrow()), "facts.json": json.dumps(facts).encode()}
                 self._store.commit("references", source.key, files)
 
     def _find(self, name: str, settings: Any) -> Source:

@@ -19,10 +19,10 @@ from madray.engine.events import Event
 from madray.engine.prepare import prepare
 from madray.engine.sweep import run
 from madray.engine.tables import SharedTables, Tables
+from madray.parquet import to_parquet
 from madray.plan import Plan
 from madray.spec.reading import parse_sweep
 from madray.store import Store
-from madray.tables import table_bytes
 
 SHARING = """
 name: sharing
@@ -86,7 +86,7 @@ def test_a_table_whose_object_or_actor_is_lost_is_read_from_the_parquet(tmp_path
     import pyarrow as pa
 
     store = Store.open(tmp_path)
-    store.commit("draws", "one", {"samples.parquet": table_bytes(pa.table({"values": [1, 2]}))})
+    store.commit("draws", "one", {"samples.parquet": to_parquet(pa.table({"values": [1, 2]}))})
     actor = ray.remote(num_cpus=0)(Tables).remote(store, 1e9)
     tables = SharedTables(store, actor)
     assert tables.table("draws", "one").column("values").to_pylist() == [1, 2]
@@ -101,7 +101,7 @@ def test_tables_forget_by_size(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     names = [f"table{i}" for i in range(60)]
     for name in names:
-        store.commit("draws", name, {"samples.parquet": table_bytes(pa.table({"values": [0.0] * 1000}))})
+        store.commit("draws", name, {"samples.parquet": to_parquet(pa.table({"values": [0.0] * 1000}))})
     large, small = (ray.remote(num_cpus=0)(Tables).remote(store, room) for room in (1e9, 9000))
     for actor in (large, small):
         for name in [*names, names[0]]:
