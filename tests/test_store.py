@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import environment
 from pyarrow import fs as pafs
 
 from madray.artifacts import Marker
 from madray.bundles import Batch
 from madray.errors import BadInput, Damaged, Missing
+from madray.ledger import Ledger, Row
 from madray.results import open as open_results
 from madray.running import run_chain
 from madray.store import Store, without_secret
@@ -674,3 +676,27 @@ def test_a_password_in_a_uri_is_not_shown() -> None:
     assert without_secret("s3://key:secret@bucket/x?a=b@c") == "s3://key:…@bucket/x?a=b@c"
     assert without_secret("s3://bucket/a:b@c") == "s3://bucket/a:b@c"
     assert without_secret("/home/me/store") == "/home/me/store"
+
+
+READS_ROWS = """
+import sys
+from madray.ledger import Ledger
+from madray.store import Store
+print(len(Ledger(Store.open(sys.argv[1]), "small").rows()))
+"""
+
+
+def test_a_process_that_read_rows_from_a_bucket_ends_in_peace(s3_bucket: str) -> None:
+    """With Arrow's thread pool in the reading, seven of eight such processes were aborted while they ended."""
+    uri = s3_bucket.format(uuid.uuid4().hex)
+    row = Row("chain", 1, "key", "generation", {"fid": 1.0}, "", "like", 9, 1.0, 1.0)
+    Ledger(Store.open(uri), "small").append([row])
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", READS_ROWS, uri],
+            env=environment(),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
