@@ -98,12 +98,12 @@ class Store:
             return
         if found != told:
             raise BadInput(
-                f"--store: expected a store of format {FORMAT_VERSION} in {self.uri}, "
+                f"--store: expected a store of format {FORMAT_VERSION} in {self.shown}, "
                 f"got {found[:60].decode(errors='replace')}; try another --store"
             )
         if self.is_local and not os.access(self._root, os.W_OK):
             raise BadInput(
-                f"--store: expected {self.uri} to be writable, got a read-only folder; try another --store"
+                f"--store: expected {self.shown} to be writable, got a read-only folder; try another --store"
             )
 
     # Artifacts

@@ -700,3 +700,14 @@ def test_a_process_that_read_rows_from_a_bucket_ends_in_peace(s3_bucket: str) ->
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def test_a_store_of_another_format_is_refused_without_showing_its_password(s3_bucket: str) -> None:
+    store = Store.open(s3_bucket.format(uuid.uuid4().hex))
+    store.claim()
+    store.claim()
+    [name] = store.names("")
+    store.put(name, b'{"format": 99}')
+    with pytest.raises(BadInput, match="99") as caught:
+        store.claim()
+    assert "secret" not in str(caught.value)
