@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -66,6 +67,7 @@ class OnRay:
                 _tune(schedule, setting, emit, stop, folder)
             with suppress(ray.exceptions.RayError):
                 self.reads = ray.get(tables.reads.remote(), timeout=5)
+            del tables, work, setting
             if stop.is_set():
                 raise KeyboardInterrupt
 
@@ -237,6 +239,9 @@ def _cluster(address: str | None, resources: Resources) -> Iterator[None]:
     try:
         yield
     finally:
+        # Tune leaves cycles that hold actors and objects. Collected during or after Ray's end, perhaps by
+        # the thread that writes to MLflow, they would end this process with it.
+        gc.collect()
         ray.shutdown()
 
 
