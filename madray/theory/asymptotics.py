@@ -16,8 +16,8 @@ def bias_floor(d: int, p: float, bias: float) -> float:
 
     Raises: ValueError, if an argument is out of bounds.
 
-    >>> bias_floor(100, 0.5, 0.5)  # c = 2/3
-    3.367006838144549
+    >>> round(bias_floor(100, 0.5, 0.5), 4)  # c = 2/3
+    3.3674
     """
     at_least("d", d, 1)
     check_bias(bias)

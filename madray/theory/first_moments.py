@@ -125,8 +125,9 @@ def limit_of(loop: Loop) -> Moments[float]:
 
 
 def relaxation(loop: Loop) -> float:
-    """By how much what is left of the beginning shrinks in a generation, but for terms of the order 1/n: max(λq, q²)
-    where K = 1.
+    """By how much what is left of the beginning shrinks in a generation: max(λq, q²) where K = 1.
+
+    Terms of the order 1/n, by which μ and Σ act on each other, are left out.
 
     For K > 1 the mean of Σ obeys c_t = (λq/K) Σ c_{t−g} + …, that of μ the same without λ: the rate is the
     largest root of z^K = (x/K) (z^{K−1} + … + 1), squared for μ.

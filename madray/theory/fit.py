@@ -54,8 +54,8 @@ class Group:
 
     Attributes:
         mean: their mean, shape (d,).
-        columns: M with scatter M Mᵀ, shape (d, k), Fortran order: lower triangular where k = d, any matrix where
-            k < d; k = 0 for one sample.
+        columns: M with scatter M Mᵀ, shape (d, k), Fortran order: lower triangular where k = d, any matrix
+            where k < d; k = 0 for one sample.
     """
 
     n: int

@@ -46,6 +46,7 @@ def real_only_w2_squared(d: int, n: int, *, rtol: float = 1e-4) -> Estimate[floa
 
     Raises: ValueError, if d < 1 or n < 2.
 
+    >>> import math
     >>> found = real_only_w2_squared(1, 50)  # in one dimension E √Σ = √(2/49) Γ(25)/Γ(24.5)
     >>> exact = 1 / 50 + 2 - 2 * math.sqrt(2 / 49) * math.exp(math.lgamma(25) - math.lgamma(24.5))
     >>> abs(found.mean - exact) < 4 * found.standard_error

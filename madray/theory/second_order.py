@@ -69,7 +69,7 @@ def second_moments(
     Raises: ValueError, if an argument is out of bounds.
 
     >>> second_moments(1, 0, 9, 1.0, n_ini=9, generations=2).norm_fourth.round(4)  # N(0, 1/9): 3/81
-    array([0.037 , 0.1379])
+    array([0.037 , 0.1574])
     """
     loop = Loop(d, n_r, n_s, bias)
     at_least("n_ini", n_ini, 2)
