@@ -1,4 +1,4 @@
-"""The command line: sweep, resume, status, table, schema."""
+"""The command line: sweep, resume, status, table, schema, verify."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from madray.errors import BadInput, MadrayError
 
 if TYPE_CHECKING:
     from madray.engine.prepare import Prepared
-    from madray.spec.reading import SweepFile
+    from madray.spec.reading import AnyFile
     from madray.store import Store
 
 app = typer.Typer(
@@ -116,7 +116,7 @@ def table(
     store: StoreOption = STORE,
     format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.csv,
 ) -> None:
-    """Write the sweep's table: a row per cell, seed and generation."""
+    """Write the sweep's table: a row per cell, seed and generation (or calculation)."""
     from madray import table as tables
     from madray.ledger import Ledger
 
@@ -135,6 +135,25 @@ def schema() -> None:
     from madray.spec.schema import sweep_schema
 
     print(json.dumps(sweep_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def verify(
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random numbers that are compared.")] = 0,
+) -> None:
+    """Check the theory: closed forms against simulation, simulation against naive sampling; about a minute.
+
+    Each check has a wrong variant that it must reject. The exit code is 1 when one fails.
+    """
+    from rich.console import Console
+
+    from madray.engine.threads import limited_threads
+    from madray.verify import show_checks
+
+    with limited_threads(1):
+        passed = show_checks(Console(highlight=False), seed=seed)
+    if not passed:
+        raise typer.Exit(1)
 
 
 def main() -> None:
@@ -158,7 +177,7 @@ def main() -> None:
 
 
 def _sweep(
-    file: SweepFile,
+    file: AnyFile,
     named: str,
     store_uri: str,
     tracking_uri: str | None,
@@ -197,7 +216,7 @@ def _sweep(
 
 def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None) -> dict[str, str]:
     """Make what is missing, with MLflow following; print how it ended; returns the chains' states."""
-    from madray.display import LineDisplay, LiveDisplay, summary
+    from madray.display import LineDisplay, LiveDisplay, failed_name, summary
     from madray.engine.sweep import run
     from madray.status import floors
     from madray.table import table as make_table
@@ -209,7 +228,7 @@ def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None)
     if uri is not None:
         tracker = Tracker(uri, record, lambda key: store.read("pictures", key).get("grid.png"))
         tracker.start()
-    display = (LiveDisplay if console.is_terminal else LineDisplay)(console, prepared.plan)
+    display = (LiveDisplay if console.is_terminal else LineDisplay)(console, prepared.targets)
     try:
         outcome = run(prepared, executor=_on_ray(address), display=display, follower=tracker)
     finally:
@@ -220,11 +239,10 @@ def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None)
         for note in tracker.finish(outcome.states, artifacts, wait_seconds=60):
             console.print(note, markup=False)
     console.print(summary(record, outcome.rows, floors(store, record)))
-    for failure in outcome.failures:
-        console.print(
-            f"failed: generation {failure.t} of {len(failure.chains)} chains: {failure.error}", markup=False
-        )
     if outcome.failures:
+        names = prepared.targets.names()
+        for failure in outcome.failures:
+            console.print(f"failed: {failed_name(names, failure.generation)}: {failure.error}", markup=False)
         console.print(f"why: madray status {record.name}{_store_told(store)}", markup=False)
     if outcome.stopped:
         console.print(f"stopped; go on with: madray resume {record.name}{_store_told(store)}", markup=False)
@@ -246,26 +264,19 @@ def _on_ray(address: str | None) -> Any:
 
 def _say_plan(console: Any, prepared: Prepared) -> None:
     from madray.display import duration, gigabytes
-    from madray.engine.prepare import like
     from madray.estimates import estimate, known_rows
 
     plan = prepared.plan
-    chains = len(plan.forest.chains)
-    console.print(
-        f"{prepared.record.name}: {chains} chain{'s' * (chains != 1)}, {plan.generations} generations "
-        f"({plan.shared} more are shared), {plan.in_store} in the store, {len(plan.fits)} fits remain"
-    )
-    if plan.fits:
-        guess = estimate(
-            plan, known_rows(prepared.store), lambda made: like(made.generation.settings, made.source)
-        )
+    console.print(f"{prepared.record.name}: {plan.told()}")
+    if plan.efforts:
+        guess = estimate(plan.efforts, known_rows(prepared.store))
         if guess.known:
+            room = f" and {gigabytes(guess.size_bytes)}" if guess.size_bytes else ""
             console.print(
-                f"about {duration(guess.seconds)} of one worker and {gigabytes(guess.size_bytes)}, "
-                f"going by like fits in the store"
+                f"about {duration(guess.seconds)} of one worker{room}, going by its like in the store"
             )
         else:
-            console.print("no like fits in the store to tell the time from")
+            console.print("nothing like it in the store to tell the time from")
 
 
 def _open(uri: str) -> Store:

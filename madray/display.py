@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -17,34 +17,38 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from madray.engine import events
+from madray.engine.targets import Targets
+from madray.engine.work import WorkPlan
 from madray.ledger import Row, SweepRecord, finished
-from madray.plan import ChainPlan, Plan
 from madray.spec.reading import label, plain
+from madray.spec.theory import STANDARD_ERROR
 
 _SHOWN = 3
 """How many of the measured numbers the summary shows."""
 
+_DECIMALS = 6
+"""How many decimals a number has that is not written with a power of ten."""
+
 
 class LineDisplay:
-    """A line for each generation, for logs and pipes."""
+    """A line for each generation, or calculation, for logs and pipes."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, targets: Targets) -> None:
         self._console = console
-        self._names = generation_names(plan)
-        self._count = _Count(plan)
+        self._names = targets.names()
+        self._count = _Count(())
 
-    def begin(self, plan: Plan) -> None:
-        self._count = _Count(plan)
+    def begin(self, plan: WorkPlan) -> None:
+        self._count = _Count(target for work in plan.work for target in work.targets)
 
     def event(self, event: events.Event) -> None:
         match event:
-            case events.GenerationMade():
-                self._count.made(event)
-                told = f"{self._names[event.generation]} · {event.seconds:.1f} s"
+            case events.GenerationMade() | events.CalculationMade():
+                self._count.made(event.target, event.seconds)
+                told = f"{self._names[event.target]} · {event.seconds:.1f} s"
                 self._say(f"{self._count.done}/{self._count.total} {told}{self._count.left_told()}")
             case events.WorkFailed():
-                name = self._names.get(event.generation, "the real side")
-                self._say(f"failed: {name}: {event.error}")
+                self._say(f"failed: {failed_name(self._names, event.generation)}: {event.error}")
             case events.Note():
                 self._say(event.text)
 
@@ -58,14 +62,14 @@ class LineDisplay:
 class LiveDisplay:
     """Bars for the sweep and for what every worker does right now."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
+    def __init__(self, console: Console, targets: Targets) -> None:
         self._console = console
-        self._names = generation_names(plan)
-        self._count = _Count(plan)
+        self._names = targets.names()
+        self._count = _Count(())
         self._whole = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} generations"),
+            TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {targets.kind}s"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
@@ -80,10 +84,9 @@ class LiveDisplay:
         self._workers: dict[str, TaskID] = {}
         self._live = Live(Group(self._whole, self._now), console=console, refresh_per_second=4)
 
-    def begin(self, plan: Plan) -> None:
-        self._count = _Count(plan)
-        told = f"{len(plan.forest.chains)} chains, {plan.shared} generations shared"
-        self._whole.update(self._task, total=self._count.total, completed=0, description=told)
+    def begin(self, plan: WorkPlan) -> None:
+        self._count = _Count(target for work in plan.work for target in work.targets)
+        self._whole.update(self._task, total=self._count.total, completed=0, description=plan.brief)
         self._live.start()
 
     def event(self, event: events.Event) -> None:
@@ -98,13 +101,13 @@ class LiveDisplay:
                     completed=event.done,
                     phase=event.phase,
                 )
-            case events.GenerationMade():
-                self._count.made(event)
-                self._forget(event.generation)
+            case events.GenerationMade() | events.CalculationMade():
+                self._count.made(event.target, event.seconds)
+                self._forget(event.target)
                 self._whole.update(self._task, completed=self._count.done, left=self._count.left_told())
             case events.WorkFailed():
                 self._forget(event.generation)
-                name = self._names.get(event.generation, "the real side")
+                name = failed_name(self._names, event.generation)
                 self._console.print(
                     f"[red]failed[/red]: {escape(name)}: {escape(event.error)}", highlight=False
                 )
@@ -117,16 +120,16 @@ class LiveDisplay:
             self._forget(generation)
         self._live.stop()
 
-    def _forget(self, generation: str) -> None:
-        if generation in self._workers:
-            self._now.remove_task(self._workers.pop(generation))
+    def _forget(self, target: str) -> None:
+        if target in self._workers:
+            self._now.remove_task(self._workers.pop(target))
 
 
 class _Count:
-    """How many generations are made, and when the rest will be."""
+    """How many generations, or calculations, are made, and when the rest will be."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._left = {order.generation.key for segment in plan.segments for order in segment.orders}
+    def __init__(self, targets: Iterable[str]) -> None:
+        self._left = set(targets)
         self.total = len(self._left)
         self._begun: float | None = None
 
@@ -134,11 +137,11 @@ class _Count:
     def done(self) -> int:
         return self.total - len(self._left)
 
-    def made(self, event: events.GenerationMade) -> None:
+    def made(self, target: str, seconds: float) -> None:
         # Counted from the beginning of the first one, so that the start of Ray is left out.
         if self._begun is None:
-            self._begun = time.monotonic() - event.seconds
-        self._left.discard(event.generation)
+            self._begun = time.monotonic() - seconds
+        self._left.discard(target)
 
     def left_told(self) -> str:
         """` · about 3 min left`, once there is something to go by."""
@@ -147,20 +150,9 @@ class _Count:
         return f" · about {duration((time.monotonic() - self._begun) / self.done * len(self._left))} left"
 
 
-def generation_names(plan: Plan) -> dict[str, str]:
-    """What each generation is called: its cell, its seed and t; shared ones by how many chains they begin."""
-    names = {}
-    by_key: dict[str, list[ChainPlan]] = defaultdict(list)
-    for chain in plan.forest.chains:
-        for key in chain.generations:
-            by_key[key].append(chain)
-    for key, made in plan.forest.made.items():
-        chains = by_key[key]
-        t = made.generation.t
-        cells = {label(chain.cell.point) for chain in chains}
-        cell = cells.pop() if len(cells) == 1 else f"shared by {len(chains)} chains"
-        names[key] = f"{cell}, seed {chains[0].seed}, generation {t}"
-    return names
+def failed_name(names: Mapping[str, str], target: str) -> str:
+    """What failed is called: a generation, a calculation, or what all are compared with."""
+    return names.get(target, "the real side")
 
 
 def duration(seconds: float) -> str:
@@ -184,33 +176,55 @@ def gigabytes(size_bytes: float) -> str:
 
 
 def summary(record: SweepRecord, rows: Mapping[Any, Row], floors: Mapping[str, float]) -> Table:
-    """A line a cell: each number at the first and the last finished generation, the mean over seeds."""
+    """A line a cell, the mean over seeds: each number at the first and the last finished generation, or each
+    number of a calculation and its standard error."""
     fields = list(record.chains[0].point) if record.chains else []
-    names = [name for name in record.columns if "_at_lambda_" not in name][:_SHOWN]
+    beside = ("_at_lambda_", STANDARD_ERROR)
+    names = [name for name in record.columns if not any(part in name for part in beside)][:_SHOWN]
     by_cell: dict[str, dict[int, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     points: dict[str, Mapping[str, Any]] = {}
     for chain, t, row in finished(record, rows):
         by_cell[label(chain.point)][t][chain.seed] = row
         points[label(chain.point)] = chain.point
-    table = Table(title=f"{record.name}: first → last generation", title_justify="left", box=box.SIMPLE_HEAD)
-    for field in [*fields, "t"]:
+    by_generation = record.row == "generation"
+    title = f"{record.name}: first → last generation" if by_generation else record.name
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for field in [*fields, "t"] if by_generation else fields:
         table.add_column(field, overflow="fold")
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for cell, by_t in by_cell.items():
         first, last = by_t[min(by_t)], by_t[max(by_t)]
-        told = [f"{_mean(first, name)} → {_mean(last, name)}" for name in names]
-        table.add_row(*(plain(points[cell][field]) for field in fields), f"{min(by_t)} → {max(by_t)}", *told)
+        told = [plain(points[cell][field]) for field in fields]
+        if by_generation:
+            told.append(f"{min(by_t)} → {max(by_t)}")
+            told += [f"{_short(_mean(first, name))} → {_short(_mean(last, name))}" for name in names]
+        else:
+            told += [_with_error(first, name) for name in names]
+        table.add_row(*told)
     if floors:
         told = [_short(floors[name]) if name in floors else "" for name in names]
         table.add_row("real against real", *[""] * len(fields), *told, style="dim")
     return table
 
 
-def _mean(rows: Mapping[int, Row], name: str) -> str:
-    values = [row.numbers.get(name, math.nan) for row in rows.values()]
-    return _short(statistics.fmean(values)) if values else "–"
+def _mean(rows: Mapping[int, Row], name: str) -> float:
+    return statistics.fmean(row.numbers.get(name, math.nan) for row in rows.values())
+
+
+def _with_error(rows: Mapping[int, Row], name: str) -> str:
+    """The mean over seeds, to the first digit of its standard error, which is at most the mean of theirs."""
+    mean, error = _mean(rows, name), _mean(rows, name + STANDARD_ERROR)
+    if not (math.isfinite(mean) and 0 < error < math.inf):
+        return _short(mean)
+    digits = max(0, -math.floor(math.log10(error)))
+    if digits <= _DECIMALS:
+        return f"{mean:.{digits}f} ± {error:.{digits}f}"
+    digits = max(0, math.floor(math.log10(abs(mean) or error)) + digits)
+    return f"{mean:.{digits}e} ± {error:.0e}"
 
 
 def _short(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3g}"
+    if math.isnan(value):
+        return "–"
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.3g}"

@@ -1,31 +1,30 @@
-"""How long what is missing will take, from what the store knows of like fits."""
+"""How long what is missing will take, from what the store knows of its like."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from madray.ledger import Ledger, Row
-from madray.plan import Made, Plan
+from madray.ledger import Effort, Ledger, Row
 from madray.store import Store
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the missing fits will take of one worker.
+    """What the missing fits, or calculations, will take of one worker.
 
     Attributes:
-        known: how many of them have a like fit in the store.
-        fits: how many there are.
+        known: how many of them have their like in the store.
+        missing: how many there are.
         seconds: of worker's time, the unknown ones taken to be like the average known one; NaN if none is.
         size_bytes: in the store.
     """
 
     known: int
-    fits: int
+    missing: int
     seconds: float
     size_bytes: float
 
@@ -40,27 +39,28 @@ def known_rows(store: Store) -> list[Row]:
     ]
 
 
-def estimate(plan: Plan, rows: Iterable[Row], like: Callable[[Made], str]) -> Estimate:
-    """The time and room that the missing fits will take.
+def estimate(efforts: Iterable[Effort], rows: Iterable[Row]) -> Estimate:
+    """The time and room that what is missing will take.
 
     A fit is taken to be as long as the median of its like (the same generator settings on the same reference)
-    whose training sets are nearest in size.
+    whose training sets are nearest in size; and so is a calculation.
+
+    Args:
+        efforts: of each that is missing.
+        rows: what the store knows.
     """
     by_like: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in {row.generation: row for row in rows}.values():
         by_like[row.like][row.n].append(row)
-    missing: Counter[tuple[str, int]] = Counter()
-    for key in plan.fits:
-        made = plan.forest.made[key]
-        missing[like(made), sum(draw.n for draw in made.training)] += 1
+    wanted = Counter(efforts)
     known, seconds, size_bytes = 0, 0.0, 0.0
-    for (name, n), count in missing.items():
+    for (name, n), count in wanted.items():
         if sizes := by_like.get(name):
             nearest = sizes[min(sizes, key=lambda size: (abs(size - n), size))]
             known += count
             seconds += count * statistics.median(row.seconds for row in nearest)
             size_bytes += count * statistics.median(row.size_bytes for row in nearest)
     if not known:
-        return Estimate(0, len(plan.fits), math.nan, math.nan)
-    share = len(plan.fits) / known
-    return Estimate(known, len(plan.fits), seconds * share, size_bytes * share)
+        return Estimate(0, wanted.total(), math.nan, math.nan)
+    share = wanted.total() / known
+    return Estimate(known, wanted.total(), seconds * share, size_bytes * share)

@@ -10,9 +10,11 @@ chain of thousands of generations is as flat as one of two.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from madray.keys import FORMAT_VERSION, digest
 from madray.loops import Draw as Part
@@ -180,10 +182,23 @@ class Order:
 
 @dataclass(frozen=True)
 class RealOrder:
-    """The real side of a sweep's comparisons, and each metric's floor: real samples against others."""
+    """The real side of a sweep's comparisons, and each metric's floor: real samples against others.
+
+    A piece of work, as a `Segment` is: it waits for nothing, and goes out alone.
+    """
+
+    waits_for: ClassVar[frozenset[str]] = frozenset()
+    chains: ClassVar[frozenset[int]] = frozenset()
+    targets: ClassVar[tuple[str, ...]] = ()
+    guess_seconds: ClassVar[float] = math.inf
 
     real: RealSet
     floors: tuple[Measurement, ...]
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+        return self.real.key
 
 
 RECORD = "record.json"

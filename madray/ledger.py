@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -21,16 +21,29 @@ from madray.parquet import from_parquet, to_parquet
 from madray.store import Store
 
 
+class Effort(NamedTuple):
+    """What tells how long something takes.
+
+    Attributes:
+        like: digest of the generator and the reference, or of what is calculated: what takes about as long.
+        n: size of the training set.
+    """
+
+    like: str
+    n: int
+
+
 @dataclass(frozen=True)
 class Row:
-    """A finished generation of a chain.
+    """A finished generation of a chain, or a finished calculation.
 
     Attributes:
         chain: id of the chain.
-        key: names the numbers (`ChainPlan.row_key`).
+        t: the generation; 1 for a calculation as a whole.
+        key: names the numbers (`ChainPlan.row_key`; a calculation's key).
+        generation: key of the generation, or of the calculation, that the numbers are of.
         numbers: what was measured.
-        like: digest of the generator and the reference: fits that take about as long.
-        n: size of the training set.
+        like, n: as an `Effort` has them.
         seconds, size_bytes: what it took; NaN where another run made it and did not say.
     """
 
@@ -48,7 +61,15 @@ class Row:
 
 @dataclass(frozen=True)
 class ChainRecord:
-    """What the ledger says of one chain of a sweep: its cell, its seed, its keys."""
+    """What the ledger says of one chain of a sweep: its cell, its seed, its keys.
+
+    A cell of theory with one seed has a record like that of a chain.
+
+    Attributes:
+        generations: for each row, the key of the generation, or of the calculation, that it tells of.
+        rows: the keys of the rows, from t = 1.
+        parameters: its settings, flat, so that runs can be compared side by side.
+    """
 
     id: str
     point: Mapping[str, Any]
@@ -68,6 +89,7 @@ class SweepRecord:
         content: digest of the content of each finite reference, by the digest of its settings.
         columns: names of the measured numbers, in the table's order.
         floors: keys of the measurements of real samples against real samples, by the column's name.
+        row: what a row tells of: a generation, which t counts, or a calculation, of which a chain has one.
     """
 
     name: str
@@ -77,11 +99,17 @@ class SweepRecord:
     columns: Sequence[str]
     floors: Mapping[str, str]
     chains: Sequence[ChainRecord]
+    row: Literal["generation", "calculation"] = "generation"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A generation that could not be made, and why."""
+    """What could not be made, and why.
+
+    Attributes:
+        generation: key of the generation, of the calculation, or of the real side.
+        t: the generation; 0 for the others.
+    """
 
     generation: str
     t: int
@@ -156,7 +184,7 @@ class Ledger:
             self._write("rows", "parquet", to_parquet(pa.Table.from_pylist(told)))
 
     def failures(self) -> list[Failure]:
-        """The newest failure of each generation that ever failed; it may have been made since."""
+        """The newest failure of each thing that ever failed; it may have been made since."""
         found = {}
         for file in self._store.names(self._folder("failures")):
             data = self._read("failures", file)
@@ -166,7 +194,7 @@ class Ledger:
         return list(found.values())
 
     def write_failure(self, failure: Failure) -> None:
-        """Keep why a generation could not be made."""
+        """Keep why something could not be made."""
         self._write("failures", "json", json.dumps(asdict(failure), ensure_ascii=False).encode())
 
     def _folder(self, part: str) -> str:

@@ -6,6 +6,7 @@ into segments, each a run of generations with the same descendants, which one wo
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from madray.forest import (
     resolve,
 )
 from madray.keys import canonical, digest
+from madray.ledger import Effort
 from madray.loops import Draw as Part
 from madray.loops import Sizes, SyntheticDraw, draws_of, synthetic_stream
 from madray.spec.chain import Chain
@@ -35,6 +37,9 @@ from madray.streams import Stream
 
 Pair = tuple[str, str]
 """(kind, key) of an artifact."""
+
+_SECONDS_AT_MOST = 0.25
+"""How long a segment whose fits take milliseconds is thought to take, before one was made."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,12 @@ class Made:
     pictures: dict[str, Draw] = field(default_factory=dict)
     kept: bool = False
 
+    @cached_property
+    def effort(self) -> Effort:
+        """What its fit takes: as long as those of the same generator on the same reference."""
+        like = digest([self.generation.settings.canonical(), self.source.key])
+        return Effort(like, sum(draw.n for draw in self.training))
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -138,9 +149,19 @@ class Segment:
     pictures: Mapping[str, tuple[Draw, ...]] = field(default_factory=dict)
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """Keys of its generations: what is told as it is made."""
+        return tuple(order.generation.key for order in self.orders)
+
+    @property
     def milliseconds(self) -> bool:
         """Whether it is worth making together with others."""
         return all(order.generation.settings.milliseconds for order in self.orders)
+
+    @property
+    def guess_seconds(self) -> float:
+        """How long it may take, until that is known; infinite where it always goes out alone."""
+        return _SECONDS_AT_MOST if self.milliseconds else math.inf
 
     def artifacts(self) -> Iterable[Pair]:
         """(kind, key) of everything that it makes."""
@@ -222,9 +243,32 @@ class Plan:
         return self.generations - len(self.fits)
 
     @property
+    def work(self) -> tuple[RealOrder | Segment, ...]:
+        """All that is to be made, in pieces."""
+        return (*self.real, *self.segments)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return not self.segments and not self.real
+        return not self.work
+
+    @property
+    def efforts(self) -> list[Effort]:
+        """Of each fit that is missing."""
+        return [self.forest.made[key].effort for key in self.fits]
+
+    @property
+    def brief(self) -> str:
+        """What the sweep is, in a few words."""
+        return f"{len(self.forest.chains)} chains, {self.shared} generations shared"
+
+    def told(self) -> str:
+        """What the sweep is, and how much of it is missing, in a sentence."""
+        chains = len(self.forest.chains)
+        return (
+            f"{chains} chain{'s' * (chains != 1)}, {self.generations} generations "
+            f"({self.shared} more are shared), {self.in_store} in the store, {len(self.fits)} fits remain"
+        )
 
 
 def grow(sweep: Sweep, cells: Sequence[Cell], sources: Callable[[Chain], Source]) -> Forest:

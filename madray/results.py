@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from madray.forest import RECORD
 from madray.generators.protocol import Generator, build_generator, sample
 from madray.ledger import ChainRecord, Ledger, SweepRecord
 from madray.samples import SampleSet
-from madray.spec.reading import Cell, label, parse_sweep, plain
+from madray.spec.reading import Cell, TheoryFile, label, parse_sweep, plain
 from madray.store import Store
 from madray.streams import Stream
 from madray.table import table
@@ -59,11 +60,11 @@ class SweepResults:
         self.name = name
 
     def arrow(self) -> pa.Table:
-        """A row per cell, seed and generation, as an Arrow table."""
+        """A row per cell, seed and generation (or calculation), as an Arrow table."""
         return table(self.record, self._ledger.rows())
 
     def table(self) -> pd.DataFrame:
-        """A row per cell, seed and generation, as a pandas data frame."""
+        """A row per cell, seed and generation (or calculation), as a pandas data frame."""
         frame: pd.DataFrame = self.arrow().to_pandas()
         return frame
 
@@ -77,10 +78,10 @@ class SweepResults:
             t: from 1 on.
             seed: the first one where None.
 
-        Raises: BadInput, if no or several cells match, or the chain is shorter than t.
+        Raises: BadInput, if no or several cells match, the chain is shorter than t, or all is theory.
         """
-        chain = self._chain(dict(cell or {}), t, seed)
-        return GenerationResults(self._store, self._cell(chain), chain.generations[t - 1], t, chain.seed)
+        found, chain = self._chain(dict(cell or {}), t, seed)
+        return GenerationResults(self._store, found, chain.generations[t - 1], t, chain.seed)
 
     def grid(self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None) -> bytes:
         """The stored picture of generation t's first samples, as PNG.
@@ -88,14 +89,16 @@ class SweepResults:
         Raises: BadInput, as `generation`; Missing, if there is none: the generation is not made, or its
             samples are neither images nor points in the plane.
         """
-        chain = self._chain(dict(cell or {}), t, seed)
+        _, chain = self._chain(dict(cell or {}), t, seed)
         row = self._ledger.rows().get((chain.id, t, chain.rows[t - 1]))
         files = self._store.read("pictures", row.picture) if row is not None and row.picture else {}
         if "grid.png" not in files:
             raise Missing(f"expected a picture of generation {t} of {label(chain.point)}, found none")
         return files["grid.png"]
 
-    def _chain(self, wanted: dict[str, Any], t: int, seed: int | None) -> ChainRecord:
+    def _chain(self, wanted: dict[str, Any], t: int, seed: int | None) -> tuple[Cell, ChainRecord]:
+        """The one cell that is wanted, and its chain."""
+        cells = {plain(dict(cell.point)): cell for cell in self._cells}
         matching = [
             chain
             for chain in self.record.chains
@@ -106,16 +109,23 @@ class SweepResults:
             and seed in (None, chain.seed)
         ]
         if len({label(chain.point) for chain in matching}) != 1:
-            cells = "; ".join(dict.fromkeys(label(chain.point) for chain in matching or self.record.chains))
-            raise BadInput(f"expected one cell for {wanted or 'no fields'}, got {len(matching)} of: {cells}")
+            told = "; ".join(dict.fromkeys(label(chain.point) for chain in matching or self.record.chains))
+            raise BadInput(f"expected one cell for {wanted or 'no fields'}, got {len(matching)} of: {told}")
         chain = matching[0]
         if not 1 <= t <= len(chain.generations):
             raise BadInput(f"expected a generation from 1 to {len(chain.generations)}, got {t}")
-        return chain
+        return cells[plain(dict(chain.point))], chain
 
-    def _cell(self, chain: ChainRecord) -> Cell:
+    @cached_property
+    def _cells(self) -> Sequence[Cell]:
+        """The cells, each a chain. Raises: BadInput, if the sweep is of theory."""
         file = parse_sweep(self.record.text, name=self.name)
-        return next(cell for cell in file.cells if plain(dict(cell.point)) == plain(dict(chain.point)))
+        if isinstance(file, TheoryFile):
+            raise BadInput(
+                f"expected a sweep of chains, got {self.name}, which is of theory and has numbers alone; "
+                "try .table()"
+            )
+        return file.cells
 
 
 @dataclass(frozen=True)

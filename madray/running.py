@@ -12,8 +12,8 @@ from madray.engine.events import Event
 from madray.engine.local import execute_here
 from madray.engine.prepare import prepare
 from madray.engine.sweep import run
+from madray.engine.work import WorkPlan
 from madray.errors import MadrayError
-from madray.plan import Plan
 from madray.results import SweepResults
 from madray.spec.reading import check_sweep
 from madray.store import Store
@@ -60,7 +60,7 @@ def run_chain(
 class Nothing:
     """A display that shows nothing."""
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: WorkPlan) -> None:
         pass
 
     def event(self, event: Event) -> None:

@@ -8,15 +8,16 @@ from typing import Any
 
 from madray.errors import Missing
 from madray.ledger import Failure, Ledger, SweepRecord, finished
+from madray.spec.reading import label
 from madray.store import Store
 
 
 def status_of(store: Store, name: str) -> dict[str, Any]:
     """The state of a sweep as plain data.
 
-    Keys: `name`, `generations` (`finished`, `all`), `chains` (a list of `cell`, `seed`, `finished`, `all`,
-    `state`), `failures` (`generation`, `error`, `traceback`, `chains`). A chain is `finished`, `failed` or
-    `unfinished`.
+    Keys: `name`, `generations` (`finished`, `all`; or `calculations`, where rows tell of these), `chains` (a
+    list of `cell`, `seed`, `finished`, `all`, `state`), `failures` (`generation`, `of`, `error`, `traceback`,
+    `chains`). A chain is `finished`, `failed` or `unfinished`.
 
     Raises: BadInput, if the store knows no such sweep.
     """
@@ -41,7 +42,7 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
     ]
     return {
         "name": name,
-        "generations": {
+        f"{record.row}s": {
             "finished": sum(done.values()),
             "all": sum(len(chain.rows) for chain in record.chains),
         },
@@ -49,6 +50,7 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
         "failures": [
             {
                 "generation": failure.t,
+                "of": _of(failure, record),
                 "chains": len(failure.chains),
                 "error": failure.error,
                 "traceback": failure.traceback,
@@ -63,8 +65,6 @@ def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from madray.spec.reading import label
-
     console = Console(highlight=False, soft_wrap=True)
     names = [name] if name is not None else Ledger.names(store)
     told = [status_of(store, each) for each in names]
@@ -74,11 +74,12 @@ def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
     if not told:
         console.print(f"no sweeps in {store.uri}", markup=False)
     for each in told:
-        count = each["generations"]
+        [unit] = {"generations", "calculations"} & each.keys()
+        count = each[unit]
         table = Table(
-            title=f"{each['name']}: {count['finished']} of {count['all']} generations", title_justify="left"
+            title=f"{each['name']}: {count['finished']} of {count['all']} {unit}", title_justify="left"
         )
-        for heading in ("cell", "seed", "generations", "state"):
+        for heading in ("cell", "seed", unit, "state"):
             table.add_column(heading)
         for chain in each["chains"]:
             colour = {"finished": "green", "failed": "red"}.get(chain["state"], "yellow")
@@ -86,9 +87,7 @@ def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
             table.add_row(label(chain["cell"]), str(chain["seed"]), made, f"[{colour}]{chain['state']}[/]")
         console.print(table)
         for failure in each["failures"]:
-            console.print(
-                f"generation {failure['generation']}: {failure['error']}", markup=False, style="red"
-            )
+            console.print(f"{failure['of']}: {failure['error']}", markup=False, style="red")
             console.print(failure["traceback"].rstrip(), markup=False)
 
 
@@ -118,3 +117,13 @@ def _open_failures(record: SweepRecord, ledger: Ledger, done: Counter[str]) -> l
         and failure.generation not in made
         and (failure.t == 0 or failure.generation in asked)
     ]
+
+
+def _of(failure: Failure, record: SweepRecord) -> str:
+    """What failed is called: a generation, the cell and seed of a calculation, or the real side of all."""
+    if failure.t:
+        return f"generation {failure.t}"
+    for chain in record.chains:
+        if failure.generation in chain.generations:
+            return f"{label(chain.point)}, seed {chain.seed}"
+    return "the real side"

@@ -19,25 +19,27 @@ Value = float | int | str | None
 
 
 def table(record: SweepRecord, rows: Mapping[tuple[str, int, str], Row]) -> pa.Table:
-    """All grid fields, seed and generation, then all measurements, sorted by the former.
+    """All grid fields, seed and generation (none where rows tell of calculations), then all measurements,
+    sorted by the former.
 
     A field of the grid whose values are not all numbers is written as text, mappings as JSON; what the whole
     grid has says so, so that no row changes while others are being made.
     """
     fields = list(record.chains[0].point) if record.chains else []
+    by_generation = record.row == "generation"
     lines: list[tuple[list[Any], dict[str, Value]]] = []
     for chain, t, row in finished(record, rows):
         point = {field: _cell(chain.point[field]) for field in fields}
         numbers = {name: row.numbers.get(name, math.nan) for name in record.columns}
         order = [*(_order(value) for value in point.values()), chain.seed, t]
-        lines.append((order, {**point, "seed": chain.seed, "generation": t, **numbers}))
+        counted = {"seed": chain.seed, "generation": t} if by_generation else {"seed": chain.seed}
+        lines.append((order, {**point, **counted, **numbers}))
     lines.sort(key=lambda line: line[0])
     told = [line for _, line in lines]
     points = {field: [_cell(chain.point[field]) for chain in record.chains] for field in fields}
     columns = {field: _column([line[field] for line in told], points[field]) for field in fields}
-    columns |= {
-        field: pa.array([line[field] for line in told], pa.int64()) for field in ("seed", "generation")
-    }
+    counts = ("seed", "generation") if by_generation else ("seed",)
+    columns |= {field: pa.array([line[field] for line in told], pa.int64()) for field in counts}
     columns |= {name: pa.array([line[name] for line in told], pa.float64()) for name in record.columns}
     return pa.table(columns)
 

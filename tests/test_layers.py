@@ -25,11 +25,11 @@ HOUSE = Path(__file__).parents[1] / "madray"
 LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli"},
-    {"display", "status"},
+    {"display", "status", "verify"},
     {"running"},
     {"engine", "tracking", "report"},
     {"estimates", "results"},
-    {"plan", "chain"},
+    {"plan", "calculations", "chain"},
     {"checkpoints", "forest", "table", "testing"},
     {"ledger", "loops"},
     {"store"},
@@ -45,6 +45,7 @@ LAYERS: list[set[str]] = [
 FORBIDDEN: dict[str, set[str]] = {
     # What is to be made is known from settings alone: plan knows nobody that makes or looks at samples.
     "plan": {"generators", "references", "metrics", "theory", "samples", "pictures", "tables", "checkpoints"},
+    "calculations": {"generators", "references", "metrics", "theory", "samples", "pictures", "tables"},
     "forest": {"generators", "references", "metrics", "theory", "samples", "store", "artifacts"},
     "loops": {"generators", "references", "metrics", "theory", "samples", "store", "artifacts", "pictures"},
     # A chain makes generations through whatever keeps artifacts, be it a store or a batch.
@@ -61,6 +62,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow")
 
 HOMES: dict[str, set[str]] = {
     "ray": {"engine"},
+    "matplotlib": {"report"},
     "mlflow": {"tracking"},
     "torchvision": {"references"},
     "torch": {"generators", "metrics", "theory", "samples", "streams", "testing", "engine"},

@@ -8,6 +8,7 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -61,6 +62,14 @@ def test_the_columns_are_the_grid_then_seed_and_generation_then_the_measurements
         ["fresh_data", "0.5", "0", "1", "1.5", "0.3333333333333333"],
         ["fresh_data", "0.5", "0", "2", "2.5", "0.3333333333333333"],
     ]
+
+
+def test_where_rows_tell_of_calculations_there_is_no_generation() -> None:
+    sweep = replace(record([{"n_s": 5}, {"n_s": 0}], generations=1), row="calculation")
+    made = lines(to_csv(table(sweep, rows_of(sweep))))
+    assert made[0] == ["n_s", "seed", "fid", "recall"]
+    assert [line[:3] for line in made[1:]] == [["0", "0", "1.5"], ["5", "0", "1.5"]]
+    assert lines(to_csv(table(sweep, {}))) == [made[0]]
 
 
 def test_rows_are_sorted_by_the_grids_values_as_numbers_then_seed_then_generation() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a worker is with one generation: `phase` is fit, sample or measure."""
+    """How far a worker is with one generation (`phase` is fit, sample or measure), or with a calculation.
+
+    Attributes:
+        generation: its key, or that of the calculation.
+        t: 0 of a calculation.
+    """
 
     generation: str
     t: int
@@ -29,10 +34,29 @@ class GenerationMade:
     size_bytes: int
     numbers: Mapping[str, Mapping[str, float]]
 
+    @property
+    def target(self) -> str:
+        """Key of what was made."""
+        return self.generation
+
+
+@dataclass(frozen=True)
+class CalculationMade:
+    """A calculation is in the store.
+
+    Attributes:
+        target: its key.
+        numbers: by name, one a row.
+    """
+
+    target: str
+    seconds: float
+    numbers: Mapping[str, Sequence[float]]
+
 
 @dataclass(frozen=True)
 class WorkMade:
-    """All of a segment, or the real side, is in the store."""
+    """All of a piece of work is in the store."""
 
     id: str
     seconds: float
@@ -40,10 +64,11 @@ class WorkMade:
 
 @dataclass(frozen=True)
 class WorkFailed:
-    """A segment cannot be made.
+    """A piece of work cannot be made.
 
     Attributes:
-        t: the generation that raised; 0 for the real side.
+        generation: key of the generation that raised, of the calculation, or of the real side.
+        t: the generation; 0 for the others.
         damaged: whether the store lacked something that it should have had; making a new plan mends that.
     """
 
@@ -62,10 +87,10 @@ class Note:
     text: str
 
 
-Event = Progress | GenerationMade | WorkMade | WorkFailed | Note
+Event = Progress | GenerationMade | CalculationMade | WorkMade | WorkFailed | Note
 
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Progress, GenerationMade, WorkMade, WorkFailed, Note)
+    kind.__name__: kind for kind in (Progress, GenerationMade, CalculationMade, WorkMade, WorkFailed, Note)
 }
 
 

@@ -1,4 +1,4 @@
-"""Everything that happens before work starts: sources, forest, what the store holds, the plan."""
+"""Everything that happens before work starts: sources, targets, what the store holds, the plan."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from madray.artifacts import Marker
+from madray.calculations import Calculations
+from madray.engine.chain_targets import ChainTargets
 from madray.engine.sources import Sources
+from madray.engine.targets import Targets
+from madray.engine.theory_targets import TheoryTargets
+from madray.engine.work import WorkPlan
 from madray.errors import BadInput
-from madray.forest import Source
-from madray.keys import canonical, digest
-from madray.ledger import ChainRecord, Ledger, Row, SweepRecord
-from madray.plan import ChainPlan, Forest, Pair, Plan, grow, plan
-from madray.spec.base import short
+from madray.ledger import Ledger, Row, SweepRecord
+from madray.plan import Pair, grow
 from madray.spec.chain import Chain
-from madray.spec.reading import SweepFile, label, plain
+from madray.spec.reading import AnyFile, TheoryFile, label
 from madray.spec.sweep import Sweep
 from madray.store import Store
 
@@ -42,8 +43,8 @@ class Prepared:
     store: Store
     ledger: Ledger
     sources: Sources
-    forest: Forest
-    plan: Plan
+    targets: Targets
+    plan: WorkPlan
     record: SweepRecord
     before: SweepRecord | None
     rows: Mapping[tuple[str, int, str], Row]
@@ -51,18 +52,17 @@ class Prepared:
     notes: Sequence[str]
 
 
-def prepare(file: SweepFile, *, store: Store, data: Path | None) -> Prepared:
+def prepare(file: AnyFile, *, store: Store, data: Path | None) -> Prepared:
     """Find out what a sweep is and what of it is missing. Writes nothing.
 
     Raises: BadInput, if the data are not there, or a cell asks for more than they have.
     """
-    sweep, cells = file.sweep, file.cells
+    sweep = file.sweep
     ledger = Ledger(store, sweep.name)
     before = ledger.find()
     sources = Sources(store, data=data, recorded=dict(before.content) if before is not None else {})
-    notes = [note for cell in cells for note in _checked(sources, cell.chain)]
-    forest = grow(sweep, cells, sources.source)
-    markers = store.markers(forest.artifacts())
+    targets, notes = _targets(file, sources)
+    markers = store.markers(targets.artifacts())
     damaged = store.check(markers, _CHECKED_LOCAL if store.is_local else _CHECKED_REMOTE)
     markers = {pair: marker for pair, marker in markers.items() if pair not in damaged}
     record = SweepRecord(
@@ -70,29 +70,15 @@ def prepare(file: SweepFile, *, store: Store, data: Path | None) -> Prepared:
         created=before.created if before is not None else round(time.time(), 3),
         text=file.text,
         content=sources.content,
-        columns=_columns(forest),
-        floors=_floors(forest),
-        chains=[_chain_record(chain) for chain in forest.chains],
+        columns=targets.columns(),
+        floors=targets.floors(),
+        chains=targets.chains(),
+        row=targets.row,
     )
-    made = plan(forest, markers)
+    made = targets.plan(markers)
     return Prepared(
-        sweep,
-        store,
-        ledger,
-        sources,
-        forest,
-        made,
-        record,
-        before,
-        ledger.rows(),
-        markers,
-        [*dict.fromkeys(notes)],
+        sweep, store, ledger, sources, targets, made, record, before, ledger.rows(), markers, notes
     )
-
-
-def like(settings: Any, source: Source) -> str:
-    """Names the fits that take about as long: the same generator on the same kind of samples."""
-    return digest([settings.canonical(), source.key])
 
 
 def changes(before: SweepRecord | None, now: SweepRecord) -> list[str]:
@@ -108,7 +94,7 @@ def changes(before: SweepRecord | None, now: SweepRecord) -> list[str]:
         told.append(f"cells that went (what was made stays in the store): {_some(went)}")
     known = {chain.id for chain in before.chains}
     if not told and any(chain.id not in known for chain in now.chains):
-        told.append("the chain's settings or seeds changed")
+        told.append("settings or seeds changed")
     lengths = set(old.values()), set(new.values())
     if lengths[0] != lengths[1]:
         told.append(f"generations: {max(lengths[0])} → {max(lengths[1])}")
@@ -120,65 +106,17 @@ def _some(cells: Sequence[str], shown: int = 6) -> str:
     return "; ".join(cells[:shown]) + more
 
 
+def _targets(file: AnyFile, sources: Sources) -> tuple[Targets, list[str]]:
+    """What the cells of a file ask for, and what is worth saying of them."""
+    if isinstance(file, TheoryFile):
+        return TheoryTargets(Calculations.of(file.cells, file.sweep.seed_list)), []
+    notes = [note for cell in file.cells for note in _checked(sources, cell.chain)]
+    return ChainTargets(grow(file.sweep, file.cells, sources.source)), [*dict.fromkeys(notes)]
+
+
 def _checked(sources: Sources, chain: Chain) -> list[str]:
     try:
         return sources.check(chain)
     except BadInput as error:
         text = str(error)
         raise BadInput(text if text.startswith("chain.") else f"chain.reference: {text}") from None
-
-
-def _columns(forest: Forest) -> list[str]:
-    """All names of measured numbers, in the order in which the cells first name them; in what order the
-    file has the cells makes no difference."""
-    chains = sorted(forest.chains, key=lambda chain: canonical(dict(chain.cell.point)))
-    return list(dict.fromkeys(number.name for chain in chains for number in chain.numbers[0]))
-
-
-def _floors(forest: Forest) -> dict[str, str]:
-    return {
-        name: floor.key
-        for order in forest.real.values()
-        for floor in order.floors
-        for name in floor.metric.names
-    }
-
-
-def _chain_record(chain: ChainPlan) -> ChainRecord:
-    settings = chain.cell.chain
-    return ChainRecord(
-        id=chain.id,
-        point=dict(chain.cell.point),
-        seed=chain.seed,
-        generations=list(chain.generations),
-        rows=[chain.row_key(t) for t in range(1, settings.generations + 1)],
-        parameters=_parameters(chain),
-    )
-
-
-def _parameters(chain: ChainPlan) -> dict[str, str]:
-    """Flat parameters, so that runs can be compared side by side."""
-    settings = chain.cell.chain
-    told: dict[str, Any] = {
-        "reference": settings.reference.kind,
-        "generator": settings.generator.kind,
-        "loop": settings.loop.written(),
-        "lambda": float(settings.bias),
-        "n_ini": settings.n_ini,
-        "n_r": settings.real_size,
-        "n_s": settings.synthetic_size,
-        "memory": settings.memory,
-        "labels": settings.labels,
-        "n_eval": settings.n_eval,
-        "seed": chain.seed,
-    }
-    for part in ("reference", "generator"):
-        written = short(getattr(settings, part))
-        if isinstance(written, dict):
-            told |= {f"{part}.{name}": value for name, value in written.items() if name != "kind"}
-    return {**{name: plain(value) for name, value in told.items()}, **_point(chain)}
-
-
-def _point(chain: ChainPlan) -> dict[str, str]:
-    named = {"loop", "lambda", "reference", "generator"}
-    return {path: plain(value) for path, value in chain.cell.point.items() if path not in named}

@@ -1,35 +1,25 @@
-"""What can be made now: segments whose parents are in the store. Plain bookkeeping; knows no Ray."""
+"""What can be made now: work whose parents are in the store. Plain bookkeeping; knows no Ray."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from madray.forest import RealOrder
-from madray.plan import Plan, Segment
+from madray.engine.work import Work, WorkPlan, goes_with_others
 
-Work = Segment | RealOrder
-
-_BATCH_SECONDS = 2.0
-"""How long a batch of cells of milliseconds should take: long beside the cost of handing it out."""
-
-
-def work_id(work: Work) -> str:
-    """What a piece of work is called."""
-    return work.id if isinstance(work, Segment) else work.real.key
+BATCH_SECONDS = 2.0
+"""How long a batch of small pieces of work should take: long beside the cost of handing it out."""
 
 
 class Schedule:
     """Hands out work whose parents are made, most descendants first, and fails what a failure makes
     impossible."""
 
-    def __init__(self, plan: Plan, *, workers: int) -> None:
-        works: list[Work] = [*plan.real, *plan.segments]
-        self.work = {work_id(work): work for work in works}
+    def __init__(self, plan: WorkPlan, *, workers: int) -> None:
+        self.work = {work.id: work for work in plan.work}
         self._workers = max(1, workers)
         self._waits: dict[str, set[str]] = {
-            name: set(each.waits_for) & self.work.keys() if isinstance(each, Segment) else set()
-            for name, each in self.work.items()
+            name: set(each.waits_for) & self.work.keys() for name, each in self.work.items()
         }
         self._children: dict[str, set[str]] = {name: set() for name in self.work}
         for name, parents in self._waits.items():
@@ -53,15 +43,15 @@ class Schedule:
         return len(self.done) + len(self.failed) + len(self._running) == len(self.work)
 
     def take(self) -> list[str]:
-        """The next piece of work, or a batch of pieces of milliseconds; empty where all must wait."""
+        """The next piece of work, or a batch of small ones; empty where all must wait."""
         if not self._ready:
             return []
         order = sorted(self._ready, key=lambda name: (-self._reach[name], name))
         first = self.work[order[0]]
         taken = order[:1]
-        if isinstance(first, Segment) and first.milliseconds:
-            small = [name for name in order if _is_small(self.work[name])]
-            taken = small[: self._batch(len(small))]
+        if goes_with_others(first):
+            small = [name for name in order if goes_with_others(self.work[name])]
+            taken = small[: self._batch(len(small), first.guess_seconds)]
         self._ready -= set(taken)
         self._running |= set(taken)
         return taken
@@ -72,7 +62,7 @@ class Schedule:
             return  # told twice
         self._running.discard(name)
         self.done.add(name)
-        if _is_small(self.work[name]):
+        if goes_with_others(self.work[name]):
             self._seconds = seconds if self._seconds is None else 0.8 * self._seconds + 0.2 * seconds
         for child in self._children[name]:
             self._waits[child].discard(name)
@@ -93,27 +83,17 @@ class Schedule:
         return lost
 
     def _reach_of(self, name: str) -> int:
-        """How much hangs on a piece of work: its own generations, and everything of the real side."""
+        """How much hangs on a piece of work: its own targets; everything of the real side, which has none."""
         work = self.work[name]
-        if isinstance(work, RealOrder):
+        if not work.targets:
             return 1 << 30
-        return len(work.orders) + sum(
-            len(child.orders)
-            for each in self._children[name]
-            if isinstance(child := self.work[each], Segment)
-        )
+        return len(work.targets) + sum(len(self.work[child].targets) for child in self._children[name])
 
-    def _batch(self, ready: int) -> int:
-        share = math.ceil(ready / self._workers)
-        if self._seconds is None:
-            return min(share, 8)
-        return max(1, min(share, int(_BATCH_SECONDS / max(self._seconds, 1e-4))))
-
-
-def _is_small(work: Work) -> bool:
-    return isinstance(work, Segment) and work.milliseconds
+    def _batch(self, ready: int, guess_seconds: float) -> int:
+        seconds = guess_seconds if self._seconds is None else self._seconds
+        return max(1, min(math.ceil(ready / self._workers), int(BATCH_SECONDS / max(seconds, 1e-4))))
 
 
 def chains_of(works: Sequence[Work]) -> set[int]:
     """The places of the chains that these pieces of work are part of."""
-    return {chain for work in works if isinstance(work, Segment) for chain in work.chains}
+    return {chain for work in works for chain in work.chains}

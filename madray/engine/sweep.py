@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from madray.chain import read_numbers
-from madray.engine.events import Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
-from madray.engine.prepare import Prepared, like
-from madray.engine.schedule import Schedule, Work, chains_of
+from madray.engine.events import CalculationMade, Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
+from madray.engine.prepare import Prepared
+from madray.engine.schedule import Schedule, chains_of
+from madray.engine.targets import Numbers
+from madray.engine.work import Work, WorkPlan
 from madray.errors import Missing
 from madray.forest import RECORD
 from madray.ledger import Failure, Row
-from madray.plan import Plan, Release, Segment, plan
+from madray.plan import Release
 from madray.spec.sweep import Resources
 from madray.store import Store
 
@@ -45,7 +46,7 @@ class Follower(Protocol):
 class Display(Protocol):
     """What a user sees while a sweep runs."""
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: WorkPlan) -> None:
         """A plan was made, and work starts."""
 
     def event(self, event: Event) -> None:
@@ -82,9 +83,7 @@ def run(
         for left in reversed(range(_ROUNDS)):
             if prepared.plan.complete:
                 break
-            prepared.sources.bring(
-                {made.source.key: made.source for made in prepared.forest.made.values()}.values()
-            )
+            prepared.sources.bring(prepared.targets.sources())
             display.begin(prepared.plan)
             if not driver.carry_out(executor, may_mend=left > 0):
                 break
@@ -106,27 +105,24 @@ class _Driver:
         self.stopped = False
         self._display = display
         self._follower = follower
-        self._numbers: dict[str, Mapping[str, float]] = {}
+        self._numbers: dict[str, Numbers] = {}
         self._fresh: list[Row] = []
         self._flushed = time.monotonic()
         self._damaged = False
         self._may_mend = True
-        self._records = list(zip(prepared.forest.chains, prepared.record.chains, strict=True))
+        self._chains = prepared.record.chains
 
     def catch_up(self) -> None:
         """Write rows whose numbers are in the store but which nobody wrote down, and show all of them."""
         known = list(self.rows.values())
-        for place, (chain, record) in enumerate(self._records):
-            for t, key in enumerate(record.rows, start=1):
-                stored = all(
-                    ("measurements", each.measurement) in self.prepared.markers
-                    for each in chain.numbers[t - 1]
-                )
-                made = ("generations", chain.generations[t - 1]) in self.prepared.markers
-                if stored and made and (record.id, t, key) not in self.rows:
+        markers = self.prepared.markers
+        for place, chain in enumerate(self._chains):
+            for t, key in enumerate(chain.rows, start=1):
+                needs = self.prepared.targets.needs(place, t)
+                if (chain.id, t, key) not in self.rows and all(pair in markers for pair in needs):
                     self._finish(place, t, math.nan, math.nan)
         if self._follower is not None and known:
-            wanted = {(record.id, key) for _, record in self._records for key in record.rows}
+            wanted = {(chain.id, key) for chain in self._chains for key in chain.rows}
             self._follower.follow([row for row in known if (row.chain, row.key) in wanted])
         self.flush()
 
@@ -166,8 +162,7 @@ class _Driver:
         if not failed:
             return
         for name, work in schedule.work.items():
-            keys = {order.generation.key for order in work.orders} if isinstance(work, Segment) else {name}
-            if failed & keys:
+            if failed & {name, *work.targets}:
                 schedule.fail(name)
 
     def _let_go(self, release: Release) -> None:
@@ -176,9 +171,9 @@ class _Driver:
 
     def plan_again(self) -> Prepared:
         """A plan of what is missing now."""
-        forest = self.prepared.forest
-        markers = self.prepared.store.markers(forest.artifacts())
-        self.prepared = replace(self.prepared, markers=markers, plan=plan(forest, markers))
+        targets = self.prepared.targets
+        markers = self.prepared.store.markers(targets.artifacts())
+        self.prepared = replace(self.prepared, markers=markers, plan=targets.plan(markers))
         return self.prepared
 
     def flush(self) -> None:
@@ -193,9 +188,9 @@ class _Driver:
         """How things stand at the end."""
         failed = {chain for failure in self.failures for chain in failure.chains}
         states: dict[str, State] = {}
-        for _, record in self._records:
-            whole = all((record.id, t, key) in self.rows for t, key in enumerate(record.rows, start=1))
-            states[record.id] = "finished" if whole else "failed" if record.id in failed else "stopped"
+        for chain in self._chains:
+            whole = all((chain.id, t, key) in self.rows for t, key in enumerate(chain.rows, start=1))
+            states[chain.id] = "finished" if whole else "failed" if chain.id in failed else "stopped"
         return Outcome(states, self.rows, self.failures, self.stopped)
 
     def _workers(self) -> int:
@@ -205,11 +200,12 @@ class _Driver:
         match event:
             case GenerationMade():
                 self._numbers |= event.numbers
-                made = self.prepared.forest.made[event.generation]
                 # What it took is known of whole fits alone, not of the rest of what another run began.
                 took = (event.seconds, event.size_bytes) if event.fitted else (math.nan, math.nan)
-                for place in sorted(made.chains):
-                    self._finish(place, made.generation.t, *took)
+                self._finish_all(event.target, *took)
+            case CalculationMade():
+                self._numbers[event.target] = event.numbers
+                self._finish_all(event.target, event.seconds, 0.0)
             case WorkMade():
                 schedule.made(event.id, event.seconds)
             case WorkFailed(damaged=True) if self._may_mend:
@@ -223,41 +219,33 @@ class _Driver:
 
     def _fail(self, event: WorkFailed, schedule: Schedule) -> None:
         lost: list[Work] = [schedule.work[name] for name in schedule.fail(event.id)]
-        chains = sorted(self._records[place][1].id for place in chains_of(lost))
+        chains = sorted(self._chains[place].id for place in chains_of(lost))
         failure = Failure(event.generation, event.t, chains, event.error, event.traceback)
         self.failures.append(failure)
         self.prepared.ledger.write_failure(failure)
 
+    def _finish_all(self, target: str, seconds: float, size_bytes: float) -> None:
+        """Add the rows that a target completes."""
+        for place, t in self.prepared.targets.rows_of(target):
+            self._finish(place, t, seconds, size_bytes)
+
     def _finish(self, place: int, t: int, seconds: float, size_bytes: float) -> None:
-        """Add the row of a chain's generation, if all its numbers are known."""
-        chain, record = self._records[place]
-        key = record.rows[t - 1]
-        known = self.rows.get((record.id, t, key))
+        """Add a row, if all its numbers are known."""
+        chain = self._chains[place]
+        key = chain.rows[t - 1]
+        known = self.rows.get((chain.id, t, key))
         if known is not None and (math.isnan(seconds) or not math.isnan(known.seconds)):
             return
         try:
-            numbers = {
-                each.name: self._number(each.measurement)[each.metric_name] for each in chain.numbers[t - 1]
-            }
+            row = self.prepared.targets.row_of(
+                chain, place, t, read=self._read, seconds=seconds, size_bytes=size_bytes
+            )
         except Missing:
             return  # another cell's λ is still to be measured
-        made = self.prepared.forest.made[chain.generations[t - 1]]
-        row = Row(
-            chain=record.id,
-            t=t,
-            key=key,
-            generation=chain.generations[t - 1],
-            numbers=numbers,
-            picture=chain.pictures[t - 1],
-            like=like(made.generation.settings, made.source),
-            n=sum(draw.n for draw in made.training),
-            seconds=seconds,
-            size_bytes=size_bytes,
-        )
-        self.rows[record.id, t, key] = row
+        self.rows[chain.id, t, key] = row
         self._fresh.append(row)
 
-    def _number(self, measurement: str) -> Mapping[str, float]:
-        if measurement not in self._numbers:
-            self._numbers[measurement] = read_numbers(self.prepared.store, measurement)
-        return self._numbers[measurement]
+    def _read(self, key: str) -> Numbers:
+        if key not in self._numbers:
+            self._numbers[key] = self.prepared.targets.read(self.prepared.store, key)
+        return self._numbers[key]

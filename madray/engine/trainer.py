@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from madray.engine.events import Event, GenerationMade, Progress, to_json
+from madray.engine.events import CalculationMade, Event, GenerationMade, Progress, to_json
 from madray.engine.samplers import SpreadOverSamplers
 from madray.engine.tables import SharedTables
 from madray.engine.worker import Worker
@@ -98,7 +98,7 @@ class Trainer(tune.Trainable):
             if isinstance(event, Progress):
                 newest = event
                 continue
-            if isinstance(event, GenerationMade):
+            if isinstance(event, GenerationMade | CalculationMade):
                 newest = None
             events.append(event)
             until = min(until, time.monotonic() + 0.02)

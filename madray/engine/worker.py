@@ -9,10 +9,21 @@ from functools import partial
 
 from madray.artifacts import Artifacts
 from madray.bundles import Batch
+from madray.calculations import Calculation
 from madray.chain import Maker, Spread
 from madray.checkpoints import StoredCheckpoint
-from madray.engine.events import Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
-from madray.engine.schedule import Work, work_id
+from madray.engine.calculate import load_theory, make_calculation
+from madray.engine.events import (
+    CalculationMade,
+    Event,
+    GenerationMade,
+    Note,
+    Progress,
+    WorkFailed,
+    WorkMade,
+)
+from madray.engine.schedule import BATCH_SECONDS
+from madray.engine.work import Work, goes_with_others
 from madray.errors import Missing
 from madray.forest import Order, RealOrder
 from madray.plan import Segment
@@ -23,7 +34,7 @@ Tell = Callable[[Event], None]
 
 
 class Worker:
-    """Makes segments, one after the other; those of milliseconds go into the store together."""
+    """Makes pieces of work, one after the other; small ones go into the store together."""
 
     def __init__(
         self,
@@ -39,39 +50,39 @@ class Worker:
 
     def carry_out(self, works: Sequence[Work], tell: Tell) -> None:
         """Make these pieces of work. Exceptions of a user's code are told, never raised."""
-        small = [work for work in works if isinstance(work, Segment) and work.milliseconds]
-        if small:
-            batch = Batch(self._store)
-            maker = Maker(batch)
-            told: list[Event] = []
-            for segment in small:
-                self._carry_out(maker, segment, told.append)
-            try:
-                batch.flush()
-            except Exception as error:  # nothing of the batch is made
-                told = [_failed(segment, work_id(segment), 0, error) for segment in small]
-            for event in told:  # only now is it true that these are made
-                if not isinstance(event, Progress):
-                    tell(event)
+        small = [work for work in works if goes_with_others(work)]
+        if any(isinstance(work, Calculation) for work in small):
+            load_theory()
+        together = _Together(self._store)
+        for work in small:
+            if isinstance(work, Calculation):  # it may take as long as a fit, so that it is worth a word
+                tell(Progress(work.key, 0, "calculate", 0, 1))
+            self._carry_out(together.maker, work, together.hold)
+            together.end(work, tell)
+        together.settle(tell)
         for work in works:
-            if work not in small:
+            if not goes_with_others(work):
                 self._carry_out(self._maker, work, tell)
 
     def _carry_out(self, maker: Maker, work: Work, tell: Tell) -> None:
         started = time.perf_counter()
-        at, t = work_id(work), 0
+        at, t = work.id, 0
         try:
-            if isinstance(work, RealOrder):
-                maker.make_real_side(work)
-            else:
-                work = self._begun(work)
-                for order in work.orders:
-                    at, t = order.generation.key, order.generation.t
-                    tell(_make(maker, work, order, tell))
-        except Exception as error:  # whatever it is, it fails this segment and no other
+            match work:
+                case RealOrder():
+                    maker.make_real_side(work)
+                case Calculation():
+                    numbers = make_calculation(maker.artifacts, work)
+                    tell(CalculationMade(work.key, time.perf_counter() - started, numbers))
+                case Segment():
+                    work = self._begun(work)
+                    for order in work.orders:
+                        at, t = order.generation.key, order.generation.t
+                        tell(_make(maker, work, order, tell))
+        except Exception as error:  # whatever it is, it fails this piece of work and no other
             tell(_failed(work, at, t, error))
         else:
-            tell(WorkMade(work_id(work), time.perf_counter() - started))
+            tell(WorkMade(work.id, time.perf_counter() - started))
         while maker.artifacts.notes:
             tell(Note(maker.artifacts.notes.pop(0)))
 
@@ -82,10 +93,43 @@ class Worker:
         return segment.begun(self._store.markers(segment.artifacts()))
 
 
+class _Together:
+    """Small pieces of work that go into the store as one bundle, and are told when that is true."""
+
+    def __init__(self, store: Store) -> None:
+        self._batch = Batch(store)
+        self.maker = Maker(self._batch)
+        self._works: list[Work] = []
+        self._told: list[Event] = []
+        self._begun = time.monotonic()
+
+    def hold(self, event: Event) -> None:
+        """Keep an event until what it tells of is in the store."""
+        if not isinstance(event, Progress):
+            self._told.append(event)
+
+    def end(self, work: Work, tell: Tell) -> None:
+        """A piece of work ended. What has filled seconds is settled: a kill must not cost more."""
+        self._works.append(work)
+        if time.monotonic() - self._begun > BATCH_SECONDS:
+            self.settle(tell)
+
+    def settle(self, tell: Tell) -> None:
+        """Write what is held, and tell it."""
+        try:
+            self._batch.flush()
+        except Exception as error:  # nothing of it is made
+            self._told = [_failed(work, work.id, 0, error) for work in self._works]
+        for event in self._told:
+            tell(event)
+        self._works, self._told = [], []
+        self._begun = time.monotonic()
+
+
 def _failed(work: Work, at: str, t: int, error: Exception) -> WorkFailed:
     told = "".join(traceback.format_exception(error))
     damaged = isinstance(error, Missing)
-    return WorkFailed(work_id(work), at, t, f"{type(error).__name__}: {error}", told, damaged)
+    return WorkFailed(work.id, at, t, f"{type(error).__name__}: {error}", told, damaged)
 
 
 def _make(maker: Maker, segment: Segment, order: Order, tell: Tell) -> GenerationMade:

@@ -129,27 +129,31 @@ class OneOf:
     """Marks a field that names one of several families: `ddpm`, or `{kind: ddpm, timesteps: 100}`.
 
     A kind with a colon is an import path (`mypackage.models:MyVAE`): a part of the user's own, read
-    as `imported`.
+    as `imported`, where users may bring their own.
     """
 
-    def __init__(self, what: str, families: Iterable[type[Settings]], imported: type[Settings]) -> None:
+    def __init__(
+        self, what: str, families: Iterable[type[Settings]], imported: type[Settings] | None = None
+    ) -> None:
         self.what = what
         self.families = {family.model_fields["kind"].default: family for family in families}
         self.imported = imported
+        self._classes = (*self.families.values(), *([imported] if imported is not None else []))
 
     def read(self, value: Any) -> Any:
         """The settings that a name, a mapping with `kind`, or settings themselves stand for."""
-        if isinstance(value, (*self.families.values(), self.imported)):
+        if isinstance(value, self._classes):
             return value
         if isinstance(value, str):
             value = {"kind": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
             raise refuse(f"the name of a {self.what}, or a mapping with `kind`", value)
         kind = value["kind"]
-        if ":" in kind:
+        if ":" in kind and self.imported is not None:
             return self.imported.model_validate(dict(value))
         if kind not in self.families:
-            raise refuse(f"a known {self.what} or an import path", kind, nearest(kind, self.families))
+            path = " or an import path" if self.imported is not None else ""
+            raise refuse(f"a known {self.what}{path}", kind, nearest(kind, self.families))
         return self.families[kind].model_validate(dict(value))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -164,10 +168,16 @@ class OneOf:
             self._member(kind, handler.resolve_ref_schema(handler(family.__pydantic_core_schema__)))
             for kind, family in self.families.items()
         ]
-        path = {"type": "string", "pattern": "^[^:]+:[^:]+$", "description": "an import path, module:Name"}
-        own = {"type": "object", "properties": {"kind": path}, "required": ["kind"]}
+        if self.imported is not None:
+            path = {
+                "type": "string",
+                "pattern": "^[^:]+:[^:]+$",
+                "description": "an import path, module:Name",
+            }
+            own = {"type": "object", "properties": {"kind": path}, "required": ["kind"]}
+            members = [path, *members, own]
         return {
-            "anyOf": [{"enum": sorted(self.families)}, path, *members, own],
+            "anyOf": [{"enum": sorted(self.families)}, *members],
             "description": f"a {self.what}: its name, or a mapping with `kind` and its settings",
         }
 

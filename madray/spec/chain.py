@@ -22,6 +22,7 @@ from madray.spec.metrics import (
     Variance,
 )
 from madray.spec.references import AnyReference, ReferenceSettings
+from madray.spec.sizes import check_one_way, real_and_synthetic
 
 
 class Chain(Settings):
@@ -70,15 +71,7 @@ class Chain(Settings):
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Chain:
-        if (self.p is None) != (self.n is None):
-            left = "n" if self.n is None else "p"
-            raise refuse_at(
-                left, "p and n together, or neither", Prose("one of them"), "give n_r and n_s instead"
-            )
-        if self.n is not None and (self.n_r is not None or self.n_s is not None):
-            raise refuse_at(
-                "n", "sizes either as p and n or as n_r and n_s", Prose("both"), "leave one pair out"
-            )
+        check_one_way(self)
         loop = self.loop
         # p = 1 is the real-only control, p = 0 the fully synthetic loop; a size left out is a mistake.
         if self.p is None and loop.has_real and self.n_r is None:
@@ -116,18 +109,12 @@ class Chain(Settings):
     @property
     def real_size(self) -> int:
         """n_r of the generations after the first; 0 where the loop has no real part."""
-        if not self.loop.has_real:
-            return 0
-        return round(self.p * self.n) if self.p is not None and self.n is not None else self.n_r or 0
+        return real_and_synthetic(self)[0] if self.loop.has_real else 0
 
     @property
     def synthetic_size(self) -> int:
         """n_s of the generations after the first; 0 where the loop has no synthetic part."""
-        if not self.loop.has_synthetic:
-            return 0
-        if self.p is not None and self.n is not None:
-            return self.n - round(self.p * self.n)
-        return self.n_s or 0
+        return real_and_synthetic(self)[1] if self.loop.has_synthetic else 0
 
     @property
     def measured(self) -> tuple[AnyMetric, ...]:

@@ -1,4 +1,4 @@
-"""Reads a sweep file: YAML → overrides → the sweep → its cells, each a checked chain."""
+"""Reads a sweep file: YAML → overrides → the sweep → its cells, each a checked chain, or checked theory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -18,10 +18,16 @@ from madray.keys import canonical
 from madray.spec.base import Settings, nearest, short, show
 from madray.spec.chain import Chain
 from madray.spec.problems import first_problem
-from madray.spec.sweep import Sweep
+from madray.spec.sweep import Subject, Sweep
+from madray.spec.theory import AnyTheory, read_theory, theory_fields
 
 _CELLS_DECIDE = frozenset({"n", "n_fixed", "n_r", "n_s", "p", "lambda", "measure_bias", "memory"})
-"""Fields of a chain that are right or wrong by other fields of the cell."""
+"""Fields that are right or wrong by other fields of the cell."""
+
+_FIELDS: dict[Subject, list[str]] = {"chain": [*Chain.known_fields().values()], "theory": theory_fields()}
+"""The fields of a cell, as files write them."""
+
+C = TypeVar("C", Chain, AnyTheory)
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,19 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class TheoryCell:
+    """One point of the grid of a sweep of theory.
+
+    Attributes:
+        point: as a `Cell` has it.
+        theory: what is calculated, checked.
+    """
+
+    point: Mapping[str, Any]
+    theory: AnyTheory
+
+
+@dataclass(frozen=True)
 class SweepFile:
     """A sweep that was read and checked: its settings, its cells, and a text that says it again."""
 
@@ -46,7 +65,19 @@ class SweepFile:
     text: str
 
 
-def read_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepFile:
+@dataclass(frozen=True)
+class TheoryFile:
+    """As a `SweepFile`, of a sweep of theory."""
+
+    sweep: Sweep
+    cells: Sequence[TheoryCell]
+    text: str
+
+
+AnyFile = SweepFile | TheoryFile
+
+
+def read_sweep(path: Path, overrides: Sequence[str] = ()) -> AnyFile:
     """The sweep in a file and its cells, with `path=value` overrides applied.
 
     Raises: BadInput, in one line that names the file, the field, what was expected and what was found.
@@ -58,7 +89,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepFile:
     return parse_sweep(text, name=str(path), overrides=overrides)
 
 
-def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> SweepFile:
+def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> AnyFile:
     """As `read_sweep`, of a text; `name` is what errors call it."""
     try:
         raw = yaml.load(text, Loader=_Loader)
@@ -71,16 +102,19 @@ def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> Sweep
     return check_sweep(raw, name=name)
 
 
-def check_sweep(raw: Mapping[str, Any], *, name: str) -> SweepFile:
+def check_sweep(raw: Mapping[str, Any], *, name: str) -> AnyFile:
     """The sweep that plain data stands for, and its cells."""
     try:
         sweep = Sweep.model_validate(dict(raw))
     except ValidationError as error:
         path, problem = first_problem(error)
         raise BadInput(f"{name}: {path or 'the file'}: {problem}") from None
-    cells = list(_cells(sweep, name))
-    _sizes_are_used(sweep, cells, name)
     text = yaml.dump(dict(raw), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    if sweep.theory is not None:
+        calculated = [TheoryCell(point, theory) for point, theory in _cells(sweep, read_theory, name)]
+        return TheoryFile(sweep, calculated, text)
+    cells = [Cell(point, chain) for point, chain in _cells(sweep, Chain.model_validate, name)]
+    _sizes_are_used(sweep, cells, name)
     return SweepFile(sweep, cells, text)
 
 
@@ -92,29 +126,33 @@ def plain(value: Any) -> str:
         return repr(value)  # it will be refused; until then it has to be shown
 
 
-def _cells(sweep: Sweep, name: str) -> Iterator[Cell]:
+def _cells(
+    sweep: Sweep, read: Callable[[dict[str, Any]], C], name: str
+) -> Iterator[tuple[Mapping[str, Any], C]]:
+    """The points of the grid, and what is read of each."""
+    subject = sweep.subject
     seen: set[str] = set()
     for values in itertools.product(*sweep.grid.values()):
         point = dict(zip(sweep.grid, values, strict=True))
-        raw = copy.deepcopy(sweep.chain)
+        raw = copy.deepcopy(sweep.constants)
         for path, value in point.items():
             _set(raw, path, copy.deepcopy(value), name=f"{name}: grid.{path}")
         try:
-            chain = Chain.model_validate(raw)
+            whole = read(raw)
         except ValidationError as error:
-            path, problem = first_problem(error, at="chain")
+            path, problem = first_problem(error, at=subject)
             raise BadInput(f"{name}: {_as_written(path, point)}: {problem}{_in_cell(point, path)}") from None
         except BadInput as error:
-            raise BadInput(f"{name}: chain: {error}") from None
+            raise BadInput(f"{name}: {subject}: {error}") from None
         if (told := label(point)) in seen:
             raise BadInput(f"{name}: grid: expected different cells, got one twice ({told})")
         seen.add(told)
-        yield Cell(point, chain)
+        yield point, whole
 
 
 def _as_written(path: str, point: Mapping[str, Any]) -> str:
-    """Where a field stands in the file: what the grid gives does not stand under chain."""
-    field = path.removeprefix("chain.")
+    """Where a field stands in the file: what the grid gives does not stand under chain, or theory."""
+    _, _, field = path.partition(".")
     return f"grid.{field}" if any(f"{field}.".startswith(f"{given}.") for given in point) else path
 
 
@@ -182,8 +220,8 @@ def _override(raw: dict[str, Any], override: str) -> None:
     head = path.partition(".")[0]
     known = list(Sweep.model_fields)
     if head not in known:
-        of_chain = head in Chain.known_fields().values()
-        hint = f"did you mean chain.{path}?" if of_chain else nearest(head, known)
+        subject: Subject = "theory" if "theory" in raw else "chain"
+        hint = f"did you mean {subject}.{path}?" if head in _FIELDS[subject] else nearest(head, known)
         raise BadInput(f"--set {path}: expected a field of the sweep to begin it, got {head!r}; {hint}")
     _set(raw, path, value, name=f"--set {path}")
 

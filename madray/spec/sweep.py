@@ -1,19 +1,32 @@
-"""The sweep file as types: a chain of constants, a grid over any of its fields, seeds, resources."""
+"""The sweep file as types: a chain, or theory, with a grid over any of its fields, seeds, resources."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from madray.spec.base import Count, Positive, Prose, Settings, Size, refuse, refuse_at
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
-ONE_FOR_ALL = ("n_eval", "metrics", "extractor", "measure_bias", "generations")
-"""Fields of a chain that no grid varies: cells that are measured alike can be compared."""
+Subject = Literal["chain", "theory"]
+"""What the cells of a sweep are, and the field of the file that says so."""
+
+ONE_FOR_ALL: dict[Subject, tuple[str, ...]] = {
+    "chain": ("n_eval", "metrics", "extractor", "measure_bias", "generations"),
+    "theory": ("kind", "generations"),
+}
+"""Fields that no grid varies: cells that are measured alike can be compared."""
 
 
 class Keep(Settings):
@@ -85,9 +98,13 @@ class Sweep(Settings):
         description="what the sweep is called in the store and in MLflow",
         json_schema_extra={"pattern": f"^{_NAME}$"},
     )
-    chain: dict[str, Any] = Field(description="fields of a chain that all cells share")
+    chain: dict[str, Any] | None = Field(None, description="fields of a chain that all cells share")
+    theory: dict[str, Any] | None = Field(
+        None, description="fields of a calculation that all cells share, in place of a chain"
+    )
     grid: dict[str, list[Any]] = Field(
-        {}, description="lists of values by (dotted) field of the chain; every combination is a cell"
+        {},
+        description="lists of values by (dotted) field of the chain, or theory; every combination is a cell",
     )
     seeds: Annotated[int, Field(gt=0)] | list[Count] = Field(
         1, description="how many seeds (0, 1, …), or which"
@@ -108,15 +125,28 @@ class Sweep(Settings):
 
     @field_validator("grid")
     @classmethod
-    def _lists_have_values(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    def _lists_have_values(cls, grid: dict[str, list[Any]], info: ValidationInfo) -> dict[str, list[Any]]:
+        subject: Subject = "chain" if info.data.get("theory") is None else "theory"
         for path, values in grid.items():
             if not values:
                 raise refuse_at(path, "at least one value", Prose("an empty list"))
-            if path.partition(".")[0] in ONE_FOR_ALL:
+            if path.partition(".")[0] in ONE_FOR_ALL[subject]:
                 raise refuse_at(
-                    path, "one value for all cells", Prose("a list in the grid"), "put it under chain"
+                    path, "one value for all cells", Prose("a list in the grid"), f"put it under {subject}"
                 )
         return grid
+
+    @model_validator(mode="after")
+    def _is_of_one_subject(self) -> Sweep:
+        if self.chain is None and self.theory is None:
+            raise refuse_at("chain", "a value", Prose("none"))
+        if self.chain is not None and self.theory is not None:
+            raise refuse_at("theory", "a chain or theory", Prose("both"), "leave one out")
+        if self.theory is not None and "keep" in self.model_fields_set:
+            raise refuse_at(
+                "keep", "a chain, whose weights and samples may go", Prose("theory"), "leave keep out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Sweep:
@@ -124,6 +154,16 @@ class Sweep(Settings):
         if isinstance(seeds, list) and (not seeds or len(set(seeds)) < len(seeds)):
             raise refuse_at("seeds", "a list of different seeds", seeds)
         return self
+
+    @property
+    def subject(self) -> Subject:
+        """What the cells are."""
+        return "chain" if self.theory is None else "theory"
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The fields that all cells share."""
+        return (self.chain if self.theory is None else self.theory) or {}
 
     @property
     def seed_list(self) -> list[int]:

@@ -30,6 +30,9 @@ from madray.theory.simulation import Simulation, simulate
 SURE = 4.0
 """The |z| that no right comparison reaches, and that a wrong variant has to."""
 
+ERROR_RATE = float(2 * norm.sf(SURE))
+"""How often a right comparison is beyond it."""
+
 
 @dataclass(frozen=True)
 class Check:

@@ -1,7 +1,7 @@
 """MLflow: curves, pictures and settings of a sweep, written from one thread that follows the ledger.
 
 An experiment is named after the sweep; in it, one parent run stands for the sweep and one child run for each
-chain, found again by their tags. Importing this loads no MLflow.
+chain, or batch of calculations, found again by their tags. Importing this loads no MLflow.
 """
 
 from madray.tracking.runs import State

@@ -34,6 +34,7 @@ State = Literal["finished", "failed", "stopped"]
 SWEEP = "madray.sweep"
 CHAIN = "madray.chain"
 FIRST = "madray.first_generation"
+POSITIONS = "madray.positions"
 WRITTEN = "madray.written"
 ARTIFACTS = "madray.artifacts"
 _PARENT = "mlflow.parentRunId"
@@ -109,7 +110,11 @@ class Runs:
             self._upload(run, files, images.FOLDER)
         points = self._points(run, rows)
         written = run.written | {row.t for row in rows if row.t in pictures}
-        tags = {WRITTEN: _vouch(chain, written)} | ({images.TAG: "True"} if files else {})
+        tags = (
+            {WRITTEN: _vouch(chain, written)}
+            | ({images.TAG: "True"} if files else {})
+            | self._positions(chain)
+        )
         self._log(run, points, _parameters(chain), tags)
         run.written = written
         if len(run.written) == len(chain.rows):
@@ -127,14 +132,12 @@ class Runs:
         for run in self._others:
             if run.status == "RUNNING":
                 self._set_status(run, "KILLED")  # of a chain that the sweep no longer has
-        told = set(states)
-        state: State = "failed" if "failed" in told else "stopped" if "stopped" in told else "finished"
         parent = self._parent or self._begin_sweep()
         held = digest({name: hashlib.sha256(data).hexdigest() for name, data in artifacts.items()})
         if parent.tags.get(ARTIFACTS) != held:
             self._upload(parent, artifacts)
             self._log(parent, [], {}, {ARTIFACTS: held})
-        self._set_status(parent, _STATUS[state])
+        self._set_status(parent, _STATUS[worst(states)])
 
     # What is there
 
@@ -163,7 +166,7 @@ class Runs:
             )
             if CHAIN not in tags and self._parent is None:
                 self._parent = run
-            elif chain is not None and tags.get(FIRST) == _first(chain) and chain.id not in self._chains:
+            elif chain is not None and _goes_on(chain, tags) and chain.id not in self._chains:
                 self._chains[chain.id] = run
             else:
                 self._others.append(run)
@@ -190,7 +193,7 @@ class Runs:
         self._set_status(parent, "RUNNING")
         if chain.id not in self._chains:
             name = f"{label(chain.point)}, " if chain.point else ""
-            tags = {CHAIN: chain.id, FIRST: _first(chain), _PARENT: parent.id}
+            tags = {CHAIN: chain.id, FIRST: _first(chain), _PARENT: parent.id, **self._positions(chain)}
             # The UI lists the latest first, so that the first chain begins last.
             before = 1 + self._place[chain.id]
             self._chains[chain.id] = self._create(f"{name}seed={chain.seed}", before, tags)
@@ -198,6 +201,11 @@ class Runs:
         if len(run.written) < len(chain.rows):
             self._set_status(run, "RUNNING")
         return run
+
+    def _positions(self, chain: ChainRecord) -> dict[str, str]:
+        """Says which cells stand at which steps, where these are positions along a grid."""
+        along_a_grid = self._record.row == "calculation"
+        return {POSITIONS: _vouch(chain, set(range(1, len(chain.rows) + 1)))} if along_a_grid else {}
 
     def _create(self, name: str, ms_before: int, tags: Mapping[str, str]) -> _Run:
         tags = {SWEEP: self._record.name, **tags}
@@ -265,6 +273,21 @@ class Runs:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             self._client.log_artifacts(run.id, root, folder)
+
+
+def worst(states: Iterable[State]) -> State:
+    """How a whole ended whose parts ended so."""
+    told = set(states)
+    return "failed" if "failed" in told else "stopped" if "stopped" in told else "finished"
+
+
+def _goes_on(chain: ChainRecord, tags: Mapping[str, str]) -> bool:
+    """Whether a run with these tags holds nothing that is not this chain's.
+
+    Generations keep their steps. Positions along a grid move when a value comes between two others.
+    """
+    moved = POSITIONS in tags and not _vouched(chain, tags[POSITIONS])
+    return tags.get(FIRST) == _first(chain) and not moved
 
 
 def _first(chain: ChainRecord) -> str:

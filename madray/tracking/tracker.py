@@ -10,6 +10,7 @@ from madray.ledger import ChainRecord, Row, SweepRecord
 from madray.tracking.client import is_refusal, reason, settle
 from madray.tracking.runs import Runs, State
 from madray.tracking.uris import shown
+from madray.tracking.view import view_of
 
 _SECONDS_BETWEEN = 2.0
 _LAST_TRIES = 3
@@ -41,9 +42,9 @@ class Tracker:
 
     def __init__(self, uri: str, record: SweepRecord, picture: Callable[[str], bytes | None]) -> None:
         self._uri = uri
-        self._record = record
+        self._view = view_of(record)
         self._picture = picture
-        self._chains = {chain.id: chain for chain in record.chains}
+        self._chains = {chain.id: chain for chain in self._view.record.chains}
         self._thread = threading.Thread(target=self._work, name="madray-mlflow", daemon=True)
         self._changed = threading.Condition()
         # Guarded by `_changed`, as two threads use them:
@@ -62,7 +63,7 @@ class Tracker:
     def follow(self, rows: Sequence[Row]) -> None:
         """Take rows to be written, any number of times the same ones; returns at once."""
         with self._changed:
-            for row in rows:
+            for row in self._view.rows(rows):
                 chain = self._chains.get(row.chain)
                 if chain is not None and tuple(chain.rows[row.t - 1 : row.t]) == (row.key,):
                     self._waiting.setdefault(row.chain, {})[row.t] = row
@@ -80,7 +81,7 @@ class Tracker:
         Returns: sentences about what could not be written; none when all is well.
         """
         with self._changed:
-            self._end = ({chain: states.get(chain, "stopped") for chain in self._chains}, artifacts)
+            self._end = (self._view.states(states), artifacts)
             self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join(wait_seconds)
@@ -101,7 +102,7 @@ class Tracker:
                     self._refused.clear()
                     runs = None  # what was refused is tried once more, on what is there by now
             try:
-                runs = runs or Runs(self._uri, self._record)
+                runs = runs or Runs(self._uri, self._view.record)
                 self._flush(runs)
                 if end is not None:
                     self._close(runs, *end)

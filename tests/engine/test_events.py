@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madray.engine.events import (
+    CalculationMade,
     Event,
     GenerationMade,
     Note,
@@ -37,6 +38,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         st.integers(0),
         st.dictionaries(st.text(), st.dictionaries(st.text(), NUMBERS)),
     ),
+    st.builds(CalculationMade, st.text(), NUMBERS, st.dictionaries(st.text(), st.lists(NUMBERS))),
     st.builds(WorkMade, st.text(), NUMBERS),
     st.builds(WorkFailed, st.text(), st.text(), st.integers(0, 9), st.text(), st.text(), st.booleans()),
     st.builds(Note, st.text()),

@@ -214,7 +214,7 @@ def nothing_to_do(*_: Any) -> None:
 def contents(store: Store, ran: Ran) -> dict[tuple[str, str], dict[str, bytes]]:
     """The bytes of all artifacts of a sweep, but for records, which say when and how long."""
     found = {}
-    for kind, key in ran.prepared.forest.artifacts():
+    for kind, key in ran.prepared.targets.forest.artifacts():
         if store.has(kind, key):
             files = store.read(kind, key)
             found[kind, key] = {name: data for name, data in files.items() if name != RECORD}
@@ -248,7 +248,7 @@ def test_a_sweep_makes_every_generation_draw_measurement_and_picture_once(
     store = ran.prepared.store
     assert isinstance(store, Watched)
     assert max(Counter(store.commits).values()) == 1
-    assert set(store.commits) == set(ran.prepared.forest.artifacts())
+    assert set(store.commits) == set(ran.prepared.targets.forest.artifacts())
     assert store.kinds()["generations"] == ran.fits == 1 + 4 * 2
     assert set(ran.outcome.states.values()) == {"finished"}
     assert written(place) == ran.csv
@@ -258,7 +258,7 @@ def test_a_sweep_makes_every_generation_draw_measurement_and_picture_once(
 def test_a_draw_that_several_cells_use_is_sampled_once(tmp_path: Path) -> None:
     store = Watched(tmp_path)
     ran = go({**SWEEP, "grid": {"loop": ["fully_synthetic", "fresh_data", "synthetic_augmentation"]}}, store)
-    first = ran.prepared.forest.made[ran.prepared.forest.chains[0].generations[0]]
+    first = ran.prepared.targets.forest.made[ran.prepared.targets.forest.chains[0].generations[0]]
     assert len(first.children) == 3  # generation 2 of each loop is trained on samples of generation 1
     for draw in first.outputs.values():
         for chunk in draw.chunk_keys():
@@ -289,7 +289,7 @@ def test_stopped_before_any_write_and_run_again_everything_is_the_same_and_made_
     for expected, dying, again, store in stops(ONE, tmp_path):
         assert contents(store, again) == contents(expected.prepared.store, expected)
         made = Counter([*dying.commits, *store.commits])
-        assert set(made) == set(expected.prepared.forest.artifacts())
+        assert set(made) == set(expected.prepared.targets.forest.artifacts())
         assert max(made.values()) == 1
         stopped += 1
     assert stopped > 40
@@ -373,7 +373,7 @@ def test_chunks_and_threads_are_settings_and_concurrency_is_not(tmp_path: Path) 
         )
         for resources in ({}, {"cpus": 2, "concurrent": 3, "threads": 2, "checkpoint_seconds": 1})
     ]
-    assert plans[0].forest.chains == plans[1].forest.chains
+    assert plans[0].targets.forest.chains == plans[1].targets.forest.chains
 
 
 def test_two_sweeps_share_what_they_have_in_common(never_stopped: tuple[Path, Ran], tmp_path: Path) -> None:
@@ -547,7 +547,7 @@ def test_damage_that_is_found_on_the_way_is_mended_in_a_second_round(
     place = tmp_path / "store"
     shutil.copytree(never_stopped[0], place)
     store = Watched(place)
-    forest = never_stopped[1].prepared.forest
+    forest = never_stopped[1].prepared.targets.forest
     parent, child = forest.chains[0].generations[1:]
     [draw] = forest.made[child].training
     store.delete("generations", child)  # to be fitted again, from samples that are damaged …
@@ -632,7 +632,7 @@ def test_a_generator_that_saves_nothing_is_refused_by_name(
 
 
 def weights(store: Store, ran: Ran) -> dict[str, bool]:
-    keys = ran.prepared.forest.made
+    keys = ran.prepared.targets.forest.made
     return {key: set(store.read("generations", key)) != {RECORD} for key in keys}
 
 
@@ -652,9 +652,9 @@ def test_keep_governs_weights_and_samples_and_never_records_or_the_table(
     ran = go(raw, store)
     assert ran.csv == never_stopped[1].csv
     assert ran.fits == 9
-    kept = {key: one.kept for key, one in ran.prepared.forest.made.items()}
+    kept = {key: one.kept for key, one in ran.prepared.targets.forest.made.items()}
     for key, has_weights in weights(store, ran).items():
-        shared = len(ran.prepared.forest.made[key].chains) > 1
+        shared = len(ran.prepared.targets.forest.made[key].chains) > 1
         assert has_weights == (kept[key] or (milliseconds and shared)), "bundles keep what is released later"
     assert go(raw, Watched(tmp_path), executor=nothing_to_do).prepared.plan.complete
 
@@ -680,7 +680,7 @@ def test_a_worker_that_goes_on_where_another_died_fits_nothing_again_that_was_sp
             GenerationMade
         ] * 5 + [WorkMade]
         told = {key for event in events if isinstance(event, GenerationMade) for key in event.numbers}
-        assert told == {key for one in prepared.forest.made.values() for key in one.measurements}
+        assert told == {key for one in prepared.targets.forest.made.values() for key in one.measurements}
         before = 5 if dying.kinds()["bundles"] else dying.kinds()["generations"]
         assert sum(event.fitted for event in events if isinstance(event, GenerationMade)) == 5 - before
         assert store.kinds()["generations"] == (0 if milliseconds else 5 - before)
@@ -693,12 +693,12 @@ def test_all_that_several_segments_shared_goes_when_the_last_of_them_is_made(tmp
     ran = go(raw, store)
     releases = [release.after for release in ran.prepared.plan.releases]
     assert len(set(releases)) < len(releases)  # generations 2, 3 and 4 are used by the same segments
-    lasts = {chain.generations[-1] for chain in ran.prepared.forest.chains}
+    lasts = {chain.generations[-1] for chain in ran.prepared.targets.forest.chains}
     assert {key for key, has_weights in weights(store, ran).items() if has_weights} == lasts
     assert set(store.names("draws")) == {
         chunk
         for key in lasts
-        for draw in ran.prepared.forest.made[key].outputs.values()
+        for draw in ran.prepared.targets.forest.made[key].outputs.values()
         for chunk in draw.chunk_keys()
     }
 
@@ -785,10 +785,10 @@ def test_a_failure_is_not_tried_again_in_the_round_that_mends_damage(
     switch, place = tmp_path / "broken", tmp_path / "store"
     raw = {**failing(switch, at=3), "keep": "all"}
     fine = go({**raw, "grid": {}}, Watched(place))
-    line = fine.prepared.forest.chains[0].generations
+    line = fine.prepared.targets.forest.chains[0].generations
     store = Watched(place)
     store.delete("generations", line[2])
-    [draw] = fine.prepared.forest.made[line[2]].training
+    [draw] = fine.prepared.targets.forest.made[line[2]].training
     for pattern in [
         *(f"draws/{chunk}/*/*" for chunk in draw.chunk_keys()),
         f"generations/{line[1]}/*/blob.json",

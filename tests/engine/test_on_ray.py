@@ -72,11 +72,11 @@ def test_a_draw_that_six_cells_use_is_read_once(tmp_path: Path, plugins: None) -
     executor = OnRay(None)
     outcome = run(prepared, executor=executor, display=Quiet())
     assert set(outcome.states.values()) == {"finished"}
-    first = prepared.forest.chains[0].generations[0]
+    first = prepared.targets.forest.chains[0].generations[0]
     [draw] = [
         draw
-        for draw in prepared.forest.made[first].outputs.values()
-        if len(prepared.forest.made[first].children) == 6 and draw.part.n == 100
+        for draw in prepared.targets.forest.made[first].outputs.values()
+        if len(prepared.targets.forest.made[first].children) == 6 and draw.part.n == 100
     ]
     assert [executor.reads[f"draws/{chunk}"] for chunk in draw.chunk_keys()] == [1]
     assert [count for name, count in executor.reads.items() if name.startswith("references/")] == [1]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from madray.engine.prepare import Prepared, changes, like, prepare
+from madray.engine.prepare import Prepared, changes, prepare
 from madray.errors import BadInput
 from madray.running import run_chain
 from madray.spec.reading import check_sweep
@@ -176,7 +176,7 @@ def test_the_record_says_all_that_resume_status_and_table_need(tmp_path: Path) -
     }
     assert list(record.content.values()) == [made.sources.content[next(iter(record.content))]]
     again = prepare(check_sweep(_yaml(record.text), name="again"), store=Store.open(tmp_path), data=None)
-    assert again.forest.chains == made.forest.chains
+    assert again.targets.forest.chains == made.targets.forest.chains
 
 
 def _yaml(text: str) -> dict[str, Any]:
@@ -195,6 +195,23 @@ def test_columns_do_not_depend_on_the_order_of_the_cells(tmp_path: Path) -> None
     ]
     assert columns[0] == columns[1]
     assert set(columns[0]) == {"w2_squared", "w2", "variance", "fid", "precision", "recall"}
+
+
+def test_keys_of_chains_stay_what_they_are(tmp_path: Path) -> None:
+    """What earlier versions made is found again."""
+    made = prepared(
+        tmp_path, loop="fresh_data", n_s=None, p=0.25, n=80, memory=2, _seeds=[3], **{"lambda": 0.8}
+    )
+    [chain] = made.record.chains
+    assert chain.id == "7c0a821a08e895840c3fbafec92b3e5f70974042"
+    assert chain.generations == [
+        "470e80ed3754b4d919303866e014e2db6cfb62b7",
+        "2bba6ab6ed72ff86fb582bac173a0325a2e036f2",
+    ]
+    assert chain.rows == [
+        "1317bc806a2550e722e251ce670af45eb33cac28",
+        "8d26cbbda29f2cf0de4e6304b3f1c705c7c069a7",
+    ]
 
 
 def test_a_sweep_keeps_the_time_of_its_first_record(tmp_path: Path) -> None:
@@ -228,8 +245,8 @@ def test_an_edit_says_what_comes_and_goes(tmp_path: Path) -> None:
 
 def test_fits_are_alike_by_generator_and_reference_whatever_their_size(tmp_path: Path) -> None:
     def likes(**changed: Any) -> set[str]:
-        forest = prepared(tmp_path, **changed).forest
-        return {like(made.generation.settings, made.source) for made in forest.made.values()}
+        forest = prepared(tmp_path, **changed).targets.forest
+        return {made.effort.like for made in forest.made.values()}
 
     assert likes() == likes(n_ini=50, n_s=7, generations=4, **{"lambda": 0.5})
     assert len(likes()) == 1
@@ -264,6 +281,6 @@ def test_data_that_changed_make_another_sweep(tmp_path: Path) -> None:
     for offset in (0.0, 0.0, 1.0):
         write(offset)
         made = prepared(tmp_path / "store", reference=reference, data=tmp_path)
-        keys.append(made.forest.chains[0].generations)
+        keys.append(made.targets.forest.chains[0].generations)
     assert keys[0] == keys[1]
     assert not set(keys[0]) & set(keys[2])

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madray.engine.schedule import Schedule, Work, chains_of, work_id
+from madray.calculations import CalculationPlan, Calculations
+from madray.engine.schedule import Schedule, chains_of
+from madray.engine.work import Work
 from madray.forest import Order, RealOrder, Source
 from madray.plan import Forest, Plan, Segment, grow, plan
-from madray.spec.reading import check_sweep
+from madray.spec.reading import TheoryFile, check_sweep
 
 
 def _a_plan(generator: str) -> Plan:
@@ -49,7 +51,7 @@ def graphs(draw: st.DrawFn) -> list[Work]:
     for index, name in enumerate(names):
         parents = draw(st.sets(st.sampled_from(names[:index]), max_size=3)) if index else set()
         if works and isinstance(works[0], RealOrder) and draw(st.booleans()):
-            parents = parents | {work_id(REAL)}
+            parents = parents | {REAL.id}
         if draw(st.integers(0, 9)) == 0:
             parents = parents | {"in the store already"}
         works.append(segment(name, parents, small=draw(st.booleans()), orders=draw(st.integers(1, 3))))
@@ -57,10 +59,8 @@ def graphs(draw: st.DrawFn) -> list[Work]:
 
 
 def parents_of(works: list[Work]) -> dict[str, set[str]]:
-    names = {work_id(work) for work in works}
-    return {
-        work_id(work): set(work.waits_for) & names if isinstance(work, Segment) else set() for work in works
-    }
+    names = {work.id for work in works}
+    return {work.id: set(work.waits_for) & names for work in works}
 
 
 def descendants(name: str, parents: Mapping[str, set[str]]) -> set[str]:
@@ -121,7 +121,7 @@ def test_without_a_failure_everything_is_handed_out_and_made(works: list[Work], 
         handed += names
         for name in names:
             schedule.made(name, 0.01)
-    assert sorted(handed) == sorted(map(work_id, works))
+    assert sorted(handed) == sorted(work.id for work in works)
     assert schedule.over and schedule.exhausted
 
 
@@ -211,6 +211,32 @@ def test_batches_fill_about_two_seconds_once_the_time_of_a_piece_is_known() -> N
         for name in schedule.take():
             schedule.made(name, seconds)
         assert len(schedule.take()) == size  # at most its share of what is ready: 892 / 2
+
+
+def calculations(n: int) -> CalculationPlan:
+    theory = {"kind": "boundary", "d": 9}
+    file = check_sweep({"name": "s", "theory": theory, "grid": {"n_r": list(range(2, n + 2))}}, name="test")
+    assert isinstance(file, TheoryFile)
+    return CalculationPlan.of(Calculations.of(file.cells, [0]), {})
+
+
+def test_the_first_calculations_go_out_alone_and_then_fill_about_two_seconds() -> None:
+    schedule = Schedule(calculations(900), workers=2)
+    first, second = schedule.take(), schedule.take()
+    assert (len(first), len(second)) == (1, 1)
+    schedule.made(first[0], 0.125)
+    assert len(schedule.take()) == 16
+
+
+def test_long_calculations_go_out_alone() -> None:
+    schedule = Schedule(calculations(9), workers=2)
+    handed = []
+    while names := schedule.take():
+        assert len(names) == 1
+        handed += names
+        schedule.made(names[0], 20.0)
+    assert len(set(handed)) == 9
+    assert schedule.over
 
 
 def test_the_chains_of_pieces_are_those_of_their_segments() -> None:

@@ -14,6 +14,7 @@ from madray.spec.chain import Chain
 from madray.spec.reading import parse_sweep
 from madray.spec.schema import sweep_schema
 from madray.spec.sweep import Resources, Sweep
+from madray.spec.theory import KINDS
 
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
@@ -35,6 +36,17 @@ grid:
   lambda: [1.0, 0.8, 0.5]
 seeds: 3
 resources: {cpus: 1, gpus: 0.25, concurrent: 4}
+"""
+
+
+THEORY = """
+name: figure
+theory: {kind: limit, d: 100, rtol: 0.01}
+grid:
+  lambda: [1.0, 0.95]
+  n_r: [10, 100]
+  n_s: [0, 900]
+seeds: 2
 """
 
 
@@ -147,6 +159,47 @@ def test_it_refuses_what_reading_would(schema: dict[str, Any], override: str, pl
     assert errors(schema, EXAMPLE, override) == [place]
 
 
+THEORY_ACCEPTED = [
+    "theory={kind: simulate, n_ini: 50, generations: 3, replicates: 9, real: none, d: 3}",
+    "theory={kind: boundary, d: 3}",
+    "grid.replicates=[5, 10]",
+    "grid.memory=[1, 2]",
+    "grid.real=[fresh, fixed]",
+    "theory.split=equal",
+]
+
+
+@pytest.mark.parametrize("override", ["seeds=2", *THEORY_ACCEPTED])
+def test_it_accepts_sweeps_of_theory(schema: dict[str, Any], override: str) -> None:
+    assert errors(schema, THEORY, override) == []
+
+
+THEORY_REFUSED = [
+    ("theory={}", "$.theory"),
+    ("theory={kind: limt}", "$.theory"),
+    ("theory={kind: boundary, n_s: 3}", "$.theory"),
+    ("theory.lambda=0", "$.theory"),
+    ("theory.rtol=high", "$.theory"),
+    ("theory=limit", "$.theory"),
+    ("chain={}", "$"),
+    ("grid.lambda=[0]", "$.grid.lambda[0]"),
+    ("grid.kind=[limit]", "$.grid"),
+    ("grid.generations=[2, 3]", "$.grid"),
+    ("grid.generator=[ddpm]", "$.grid"),
+]
+
+
+@pytest.mark.parametrize(("override", "place"), THEORY_REFUSED)
+def test_it_refuses_what_reading_a_sweep_of_theory_would(
+    schema: dict[str, Any], override: str, place: str
+) -> None:
+    assert errors(schema, THEORY, override) == [place]
+
+
+def test_it_wants_a_chain_or_theory(schema: dict[str, Any]) -> None:
+    assert errors(schema, "name: neither") == ["$"]
+
+
 def objects(schema: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """All schemas of objects with properties, and where they stand."""
     if isinstance(schema, dict):
@@ -175,8 +228,12 @@ def test_every_field_of_the_file_is_there(schema: dict[str, Any]) -> None:
     chain = ["lambda" if name == "bias" else name for name in Chain.model_fields]
     assert list(properties["chain"]["properties"]) == chain
     assert list(schema["$defs"]["Resources"]["properties"]) == list(Resources.model_fields)
+    kinds = {name for each in KINDS for name in each.known_fields().values()}
+    told = {name for each in properties["theory"]["anyOf"] for name in each["properties"]}
+    assert told == kinds
+    assert set(schema["then"]["properties"]["grid"]["properties"]) == kinds - {"kind", "generations"}
     one_for_all = {"generations", "n_eval", "metrics", "extractor", "measure_bias"}
-    assert set(properties["grid"]["properties"]) == set(chain) - one_for_all
+    assert set(schema["else"]["properties"]["grid"]["properties"]) == set(chain) - one_for_all
 
 
 def test_every_family_can_be_completed(schema: dict[str, Any]) -> None:

@@ -1,0 +1,121 @@
+"""What stands for what in MLflow: which rows a run has, and what its steps count.
+
+The rows of a chain, or of a simulation, are its generations: they make a run, and the step is the generation.
+A calculation with one row makes no curve. There a run stands for a *batch*: the cells of one seed that agree
+in all but the last field of the grid. The step is the position along that field, whose value, where it is a
+number, is logged beside the numbers, so that it can be the x axis.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, nan
+from typing import Any, Protocol
+
+from madray.keys import digest
+from madray.ledger import ChainRecord, Row, SweepRecord
+from madray.tracking.runs import State, worst
+
+
+class View(Protocol):
+    """A sweep as MLflow shows it."""
+
+    @property
+    def record(self) -> SweepRecord:
+        """The sweep; each of its chains has a run."""
+
+    def rows(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows of the ledger, as rows of these chains; t is the step."""
+
+    def states(self, states: Mapping[str, State]) -> dict[str, State]:
+        """How each of these chains ended; what is not told of was stopped."""
+
+
+def view_of(record: SweepRecord) -> View:
+    """The view that suits what the sweep's rows tell of."""
+    return ByGeneration(record) if record.row == "generation" else InBatches.of(record)
+
+
+@dataclass(frozen=True)
+class ByGeneration:
+    """The sweep as the ledger has it."""
+
+    record: SweepRecord
+
+    def rows(self, rows: Iterable[Row]) -> list[Row]:
+        """The same rows."""
+        return list(rows)
+
+    def states(self, states: Mapping[str, State]) -> dict[str, State]:
+        """How each chain ended."""
+        return {chain.id: states.get(chain.id, "stopped") for chain in self.record.chains}
+
+
+@dataclass(frozen=True)
+class InBatches:
+    """Cells with one row each, put together along the last field of the grid.
+
+    Attributes:
+        places: batch and step of each cell and seed, by its id in the ledger.
+        along: the value of the last field there, by its name; nothing where it is no number.
+    """
+
+    record: SweepRecord
+    places: Mapping[str, tuple[str, int]]
+    along: Mapping[str, Mapping[str, float]]
+
+    @staticmethod
+    def of(record: SweepRecord) -> InBatches:
+        """The batches of a sweep, in the order of its cells."""
+        last = [*record.chains[0].point][-1:] if record.chains else []
+        batches: dict[str, list[ChainRecord]] = defaultdict(list)
+        places, along = {}, {}
+        for cell in record.chains:
+            batch = digest({"batch": _without(cell.parameters, last), "seed": cell.seed})
+            batches[batch].append(cell)
+            places[cell.id] = (batch, len(batches[batch]))
+            along[cell.id] = {
+                field: float(cell.point[field]) for field in last if _is_number(cell.point[field])
+            }
+        chains = [_batch(name, cells, last) for name, cells in batches.items()]
+        return InBatches(replace(record, chains=chains), places, along)
+
+    def rows(self, rows: Iterable[Row]) -> list[Row]:
+        """The rows of known cells, each as a step of its batch."""
+        return [self._step(row) for row in rows if row.chain in self.places]
+
+    def states(self, states: Mapping[str, State]) -> dict[str, State]:
+        """A batch ended as the worst of its cells."""
+        told: dict[str, list[State]] = defaultdict(list)
+        for cell, (batch, _) in self.places.items():
+            told[batch].append(states.get(cell, "stopped"))
+        return {batch: worst(ends) for batch, ends in told.items()}
+
+    def _step(self, row: Row) -> Row:
+        batch, step = self.places[row.chain]
+        # MLflow would draw infinity, as a boundary may be, as 1.8e308; NaN is a gap in the curve.
+        numbers = {name: value if isfinite(value) else nan for name, value in row.numbers.items()}
+        return replace(row, chain=batch, t=step, numbers={**self.along[row.chain], **numbers})
+
+
+def _batch(name: str, cells: Sequence[ChainRecord], last: Sequence[str]) -> ChainRecord:
+    """A record that reads like that of a chain whose rows are these cells."""
+    first = cells[0]
+    return ChainRecord(
+        id=name,
+        point=_without(first.point, last),
+        seed=first.seed,
+        generations=[key for cell in cells for key in cell.generations],
+        rows=[key for cell in cells for key in cell.rows],
+        parameters=_without(first.parameters, last),
+    )
+
+
+def _without(fields: Mapping[str, Any], left_out: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in left_out}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,145 @@
+"""Scripts of figures: finished sweeps in; a picture, a table and claims out; the exit code says how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from madray.engine.local import execute_here
+from madray.engine.prepare import prepare
+from madray.engine.sweep import run
+from madray.errors import BadInput
+from madray.report.claims import Claim
+from madray.report.measured import Measured, estimates, groups, read
+from madray.report.script import Findings, main
+from madray.report.style import new_figure
+from madray.running import Nothing
+from madray.spec.reading import check_sweep
+from madray.store import Store
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "theory": {"kind": "limit", "d": 2, "n_s": 20, "lambda": 0.9, "rtol": 0.1},
+    "grid": {"n_r": [20, 10]},
+}
+RISES, FALLS = Claim("it rises", True, "by 2"), Claim("it falls", False, "by −2")
+
+
+def make(place: Path, raw: dict[str, Any], executor: Any = execute_here) -> None:
+    prepared = prepare(check_sweep(raw, name="test"), store=Store.open(place), data=None)
+    run(prepared, executor=executor, display=Nothing())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("report")
+    make(place, TINY)
+    make(place, {**TINY, "name": "seeds", "seeds": 2})
+    make(place, {**TINY, "name": "begun", "theory": {**TINY["theory"], "n_s": 30}}, lambda *_: None)
+    return place
+
+
+def script(
+    store: Path,
+    results: Path,
+    claims: Sequence[Claim],
+    questions: Sequence[Claim] = (),
+    sweeps: Sequence[str] = ("tiny",),
+) -> int:
+    def find(*measured: Measured) -> Findings:
+        figure = new_figure(height=1.0)
+        figure.subplots()
+        return Findings("What is tiny", figure, measured[0].table, claims, questions, "All made up.")
+
+    arguments = ["--store", str(store), "--results", str(results)]
+    return main("somewhere/tiny_figure.py", sweeps, find, arguments)
+
+
+def test_a_finished_sweep_is_read_with_what_is_constant_in_it(store: Path) -> None:
+    measured = read(str(store), "tiny")
+    assert measured.constant("lambda") == 0.9
+    assert measured.constant("n_s") == 20
+    assert measured.table["n_r"].tolist() == [10, 20]
+    assert "seed" not in measured.table
+    assert (estimates(measured.table, "n_e").mean > 10).all()
+
+
+def test_a_field_that_varies_is_no_constant(store: Path) -> None:
+    with pytest.raises(
+        BadInput, match="tiny: expected one n_r for all cells, got kind, d, n_s, lambda, rtol alone"
+    ):
+        read(str(store), "tiny").constant("n_r")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("begun", "begun: expected all 2 rows of the sweep, got 0; try madray resume begun"),
+        ("seeds", "seeds: expected one seed, got 2; try --set seeds=1"),
+        ("unknown", "got 'unknown'; there are: begun, seeds, tiny"),
+    ],
+)
+def test_a_sweep_that_cannot_be_used_is_refused_in_one_line(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, told: str
+) -> None:
+    assert script(store, tmp_path / "results", [RISES], sweeps=[name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tiny_figure: ")
+    assert error.endswith(f"{told}\n")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_script_writes_a_picture_a_table_and_a_page(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script(store, tmp_path / "results", [RISES]) == 0
+    files = {path.name: path.read_bytes() for path in (tmp_path / "results").iterdir()}
+    assert set(files) == {"tiny_figure.png", "tiny_figure.csv", "tiny_figure.md"}
+    assert files["tiny_figure.csv"].startswith(b"n_r,w2_squared,w2_squared_standard_error,n_e,")
+    page = files["tiny_figure.md"].decode()
+    for part in (
+        "# What is tiny\n",
+        "(tiny_figure.png)",
+        "| yes | it rises | by 2 |",
+        "All made up.",
+        "| 10 | ",
+    ):
+        assert part in page
+    assert "## Questions" not in page
+    assert capsys.readouterr().out.splitlines()[0] == "holds: it rises (by 2)"
+
+
+def test_one_claim_that_does_not_hold_fails_the_script_which_writes_all_the_same(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script(store, tmp_path, [RISES, FALLS]) == 1
+    assert "FAILS: it falls (by −2)" in capsys.readouterr().out
+    assert "| **no** | it falls | by −2 |" in (tmp_path / "tiny_figure.md").read_text("utf-8")
+
+
+def test_a_question_may_be_answered_with_no(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script(store, tmp_path, [RISES], questions=[FALLS, RISES]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == ["no: it falls (by −2)", "yes: it rises (by 2)"]
+    assert "## Questions" in (tmp_path / "tiny_figure.md").read_text("utf-8")
+
+
+def test_a_script_run_again_writes_the_same_bytes(store: Path, tmp_path: Path) -> None:
+    written: list[dict[str, bytes]] = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        script(store, folder, [RISES])
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1]
+
+
+def test_groups_come_in_the_order_of_their_values_and_keep_that_of_their_rows() -> None:
+    frame = pd.DataFrame({"p": [1.0, 0.5, 1.0], "n": [3, 2, 1]})
+    found = groups(frame, "p")
+    assert [value for value, _ in found] == [0.5, 1.0]
+    assert [group["n"].tolist() for _, group in found] == [[2], [3, 1]]
