@@ -34,8 +34,8 @@ def show_checks(console: Console, *, seed: int) -> bool:
     failed = len(passed) - sum(passed)
     chance = 1 - (1 - ERROR_RATE) ** comparisons
     console.print(
-        f"{sum(passed)} passed, {failed} failed: n comparisons each, the largest |z| among them, and that of the "
-        f"mistake. A check fails from |z| = {SURE:g} on; where all is right, {chance:.1%} of seeds fail.",
+        f"{sum(passed)} passed, {failed} failed: n comparisons each, the largest |z| among them, and that of "
+        f"the mistake. A check fails from |z| = {SURE:g} on; where all is right, {chance:.1%} of seeds fail.",
         markup=False,
     )
     return not failed

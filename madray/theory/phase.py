@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import brentq
 
 from madray.theory.estimate import Estimate
@@ -34,6 +35,12 @@ _SURE = 4.0
 _FIRST_RTOL = 2e-3
 _LAST_RTOL = 1e-5
 """How precisely limits are known at first, and at the most."""
+
+_FINEST = 0.2
+"""How much finer than g's slope to second order asks for limits may be told."""
+
+_STEP = 1.05
+"""The first step away from a guess."""
 
 _LARGEST = 10**15
 _UNBIASED_SHARE = 1 / 64
@@ -64,8 +71,9 @@ def boundary(d: int, n_r: int, bias: float, *, rtol: float = 0.02, seed: int = 0
         d: dimension.
         n_r: fresh real samples of every generation, 2 or more.
         bias: λ in (0, 1].
-        rtol: `high` is at most this much larger than `low`, or larger by 1 alone, unless limits would have to
-            be known to more than five digits for it; then the bracket stays wider.
+        rtol: `high` is at most this much larger than `low`, or larger by 1 alone, unless the limits between
+            them are too much alike: their standard errors are never made less than 10⁻⁵ of them. Then the
+            bracket stays wider; what it says holds all the same.
         seed: the same seed gives the same answer.
 
     Raises: ValueError, if an argument is out of bounds.
@@ -80,20 +88,22 @@ def boundary(d: int, n_r: int, bias: float, *, rtol: float = 0.02, seed: int = 0
     at_least("seed", seed, 0)
     if not 0 < rtol < 1:
         raise ValueError(f"rtol: expected a number in (0, 1), got {rtol}")
-    search = _Search(d, n_r, bias, seed)
+    search = _Search(d, n_r, bias, rtol, seed)
     if bias == 1:
-        return search.without_bias(rtol)
+        return search.without_bias()
     if search.worse_than_a_point():
         return Boundary(math.inf, 1.0, math.inf, 0)
-    return search.last_change(rtol)
+    return search.last_change()
 
 
 class _Search:
     """Signs of g at some n_s, each found once."""
 
-    def __init__(self, d: int, n_r: int, bias: float, seed: int) -> None:
-        self._d, self._n_r, self._bias, self._seed = d, n_r, bias, seed
+    def __init__(self, d: int, n_r: int, bias: float, rtol: float, seed: int) -> None:
+        self._d, self._n_r, self._bias, self._rtol, self._seed = d, n_r, bias, rtol, seed
         self._known: dict[int, tuple[float, float]] = {}
+        self._finer = 1.0
+        self._evaluations = 0
 
     def worse_than_a_point(self) -> bool:
         """Whether E W2² of n_r real samples alone is above d, that of a model without any spread."""
@@ -104,20 +114,20 @@ class _Search:
                 return alone.mean > self._d
             rtol = max(rtol / 4, _LAST_RTOL)
 
-    def last_change(self, rtol: float) -> Boundary:
+    def last_change(self) -> Boundary:
         """The bracket of g's last change of sign."""
-        low, high = self._around(self._guess())
-        return self._narrow(low, high, rtol)
+        return self._narrow(*self._around(self._guess()))
 
-    def without_bias(self, rtol: float) -> Boundary:
+    def without_bias(self) -> Boundary:
         """For λ = 1: infinite, unless an inadmissible n_s turns up on the way."""
-        n_s = self._n_r
-        while True:
-            if self._sign(n_s) > 0:
-                return self._narrow(n_s // 2 if n_s > self._n_r else 0, n_s, rtol)
+        admissible, n_s = 0, self._n_r
+        while self._sign(n_s) <= 0:
+            if self._sign(n_s) < 0:
+                admissible = n_s
             if self._n_r / (self._n_r + n_s) <= _UNBIASED_SHARE and self._nothing_to_come(n_s):
-                return Boundary(math.inf, float(n_s), math.inf, len(self._known))
+                return Boundary(math.inf, float(admissible), math.inf, self._evaluations)
             n_s *= 2
+        return self._narrow(admissible, n_s)
 
     def _nothing_to_come(self, n_s: int) -> bool:
         """Whether the closed forms change less, from here to far larger n_s, than g is away from 0."""
@@ -149,64 +159,83 @@ class _Search:
 
     def _around(self, guess: int) -> tuple[int, int]:
         """An admissible n_s and a larger inadmissible one, from steps that grow away from the guess."""
-        step = 1.05
-        if self._sign(guess) > 0:
-            low, high = guess, guess
-            while low > 0 and self._sign(low) > 0:
-                high, low = low, min(low - 1, math.floor(low / step))
-                step **= 2
-            return low, high
-        low, high = guess, guess
+        low = high = guess
+        step = _STEP
+        while low > 0 and self._sign(low) >= 0:
+            low, step = min(low - 1, math.floor(low / step)), step**2
+        step = _STEP
         while self._sign(high) <= 0:
-            low, high = high, max(high + 1, math.ceil(high * step))
-            step = min(step**2, 16.0)
+            high, step = max(high + 1, math.ceil(high * step)), min(step**2, 16.0)
             if high > _LARGEST:
                 raise ArithmeticError(
                     f"expected an inadmissible n_s below {_LARGEST:g} for d = {self._d}, n_r = {self._n_r}, "
                     f"λ = {self._bias}, found none; n_r real samples alone are about as good as one point"
                 )
-        return low, high
+        between = [n_s for n_s in self._known if low <= n_s <= high]
+        low = max([low, *(n_s for n_s in between if self._sign(n_s) < 0)])
+        return low, min(n_s for n_s in between if n_s > low and self._sign(n_s) > 0)
 
-    def _narrow(self, low: int, high: int, rtol: float) -> Boundary:
-        """A bracket as narrow as asked for, by steps to where a line through both ends crosses 0."""
-        while high - low > max(1, rtol * low):
+    def _narrow(self, low: int, high: int) -> Boundary:
+        """A bracket as narrow as asked for: from both sides to where g seems to be 0, and a bit beyond."""
+        while high - low > max(1, self._rtol * low):
             middle = self._crossing(low, high)
-            # A step on either side of the crossing closes the bracket from both ends.
-            margin = max(1, math.floor(0.4 * rtol * middle))
-            side = middle - margin if middle - low > high - middle else middle + margin
-            tried = min(max(side, low + 1), high - 1)
-            sign = self._sign(tried)
-            if sign == 0:
-                break
-            low, high = (low, tried) if sign > 0 else (tried, high)
-        return Boundary(float(self._crossing(low, high)), float(low), float(high), len(self._known))
+            margin = max(1, math.floor(0.4 * self._rtol * middle))
+            sides = [min(max(side, low + 1), high - 1) for side in (middle - margin, middle + margin)]
+            if middle - low < high - middle:  # the side that cuts off more comes first
+                sides.reverse()
+            tried = next((side for side in sides if side not in self._known and self._sign(side)), None)
+            if tried is None:
+                if self._finer < _FINEST or self._enough(middle) <= _LAST_RTOL:
+                    break
+                self._sharpen()
+                continue
+            low, high = (low, tried) if self._sign(tried) > 0 else (tried, high)
+        return Boundary(float(self._crossing(low, high)), float(low), float(high), self._evaluations)
 
     def _crossing(self, low: int, high: int) -> int:
-        """Where g is about 0, by a line in log n_s."""
+        """Where g is about 0: on a line in log n_s through all that is known from low to high."""
         if low == 0:
             return high // 2
-        (g_low, _), (g_high, _) = self._known[low], self._known[high]
-        share = min(max(-g_low / (g_high - g_low), 0.02), 0.98)
-        return round(float(low * (high / low) ** share))
+        points = sorted(n_s for n_s in self._known if low <= n_s <= high)
+        logs = np.log(points)
+        g, error = np.array([self._known[n_s] for n_s in points]).T
+        slope, at_0 = np.polyfit(logs, g, 1, w=1 / np.maximum(error, 0.1 * np.abs(g)))
+        share = (-at_0 / slope - logs[0]) / (logs[-1] - logs[0]) if slope > 0 else 0.5
+        return round(float(low * (high / low) ** min(max(share, 0.02), 0.98)))
 
     def _sign(self, n_s: int) -> int:
-        """1 where n_s is inadmissible, −1 where it is admissible, 0 where five digits cannot tell."""
+        """1 where n_s is inadmissible, −1 where it is admissible, 0 where that is not known: too near to the
+        threshold."""
         if n_s == 0:
             return -1
         if n_s not in self._known:
             self._known[n_s] = self._measure(n_s)
+            self._evaluations += 1
         g, error = self._known[n_s]
         return 0 if abs(g) < _SURE * error else 1 if g > 0 else -1
+
+    def _enough(self, n_s: int) -> float:
+        """A standard error of g that tells a point of the bracket from its middle, by g's slope to second
+        order."""
+        steep = math.log(self._second_order(math.ceil(_STEP * n_s)) / self._second_order(n_s)) / math.log(
+            _STEP
+        )
+        return max(0.05 * self._rtol * steep * self._finer, _LAST_RTOL)
+
+    def _sharpen(self) -> None:
+        """Ask for more where that was not enough: g is less steep than to second order."""
+        self._finer /= 3
+        self._known = {n_s: known for n_s, known in self._known.items() if self._sign(n_s)}
 
     def _measure(self, n_s: int) -> tuple[float, float]:
         """g and its standard error."""
         run = LimitRun(Loop(self._d, self._n_r, n_s, self._bias), rtol=_FIRST_RTOL, seed=self._seed)
-        rtol = _FIRST_RTOL
+        rtol, least = _FIRST_RTOL, self._enough(n_s)
         while True:
             run.reach(rtol)
             loop, alone = run.estimate(), self._alone(rtol / 2)
             g = math.log(loop.mean / alone.mean)
             error = math.hypot(loop.standard_error / loop.mean, alone.standard_error / alone.mean)
-            if abs(g) >= _SURE * error or rtol <= _LAST_RTOL:
+            if abs(g) >= _SURE * error or rtol <= least:
                 return g, error
-            rtol = max(rtol / 2, _LAST_RTOL)
+            rtol = max(rtol / 2, least)

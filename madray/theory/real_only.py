@@ -76,7 +76,8 @@ def effective_sample_size(
     """n_e: how many real samples alone give a model as good, in E W2² (Eq. 4 of the paper).
 
     Args:
-        w2_squared: E W2², a number, an array, or an `Estimate`, whose standard error is carried on.
+        w2_squared: E W2², a number, an array, or an `Estimate`, whose standard error is carried on; that of
+            the table, at most 0.03 %, is not in it.
         d: dimension.
 
     Returns: n_e, 2 or more, of the kind that was given; not an integer in general. NaN where W2² is larger
