@@ -33,6 +33,9 @@ from madray.theory.serial import spectrum, successors
 CHAINS = 24
 """Independent chains: enough to tell a standard error by, with three controls taken from their number."""
 
+_ROUNDING = 1e-15
+"""What sums over eigenvalues lose to rounding, for each dimension: for very large n all that is left."""
+
 _FIRST_LOOKS = 8
 """How often each chain is looked at before its precision is judged."""
 
@@ -106,7 +109,7 @@ class LimitRun:
         averages, known = self._sums / self._looks, self._start.known
         found = controlled_mean(averages[:, 0], averages[:, 1 : 1 + known.size] - known)
         mean = self._loop.d * (self._start.m + self._start.c + 1) - 2 * found.mean
-        return Estimate(mean, 2 * found.standard_error)
+        return Estimate(mean, math.hypot(2 * found.standard_error, _ROUNDING * self._loop.d))
 
     def plain(self) -> Estimate[float]:
         """The same without control variates: the mean of the chains' own W2²."""
