@@ -42,6 +42,7 @@ def _picture(memory: Array, ratio: Estimate[Array], whole: float) -> Figure:
     points(axes, memory, ratio, BLACK)
     horizontal(axes, whole, "$n/n_r$: as if all samples were real")
     axes.set(xlabel="memory $K$", ylabel="$n_e / n_r$", xlim=(0, None), ylim=(0, 1.15 * whole))
+    axes.set_xticks(memory, [f"{k:g}" for k in memory])
     return figure
 
 

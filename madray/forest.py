@@ -22,7 +22,7 @@ from madray.loops import PoolDraw, RealDraw, SyntheticDraw
 from madray.spec.generators import AnyGenerator
 from madray.spec.metrics import AnyExtractor, AnyMetric
 from madray.spec.references import AnyReference
-from madray.streams import Stream
+from madray.streams import EVALUATION, Stream
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class RealSet:
     n: int
     extractor: AnyExtractor
 
-    stream = Stream.of("evaluation")
+    stream = EVALUATION
 
     @cached_property
     def key(self) -> str:

@@ -73,3 +73,7 @@ class Stream:
         # The type of a part is in what is hashed: the streams (1,) and ("1",) differ.
         told = "/".join(f"{type(part).__name__}:{part}" for part in self.path)
         return hashlib.sha256(told.encode()).digest()
+
+
+EVALUATION = Stream.of("evaluation")
+"""The stream of the n_eval real samples that everything measured is compared with."""

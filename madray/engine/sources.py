@@ -15,7 +15,7 @@ from madray.parquet import to_parquet
 from madray.references import build_reference
 from madray.samples import SampleSet
 from madray.spec.chain import Chain
-from madray.spec.metrics import PrecisionRecall
+from madray.spec.metrics import PrecisionRecall, check_shape
 from madray.store import Store
 from madray.tables import FILE
 
@@ -61,10 +61,12 @@ class Sources:
     def check(self, chain: Chain) -> list[str]:
         """Check a chain against what its reference has; returns what is worth saying, but not wrong.
 
-        Raises: BadInput, if sizes ask for more than a finite reference has, or λ < 1 needs labels it has not.
+        Raises: BadInput, if sizes ask for more than a finite reference has, λ < 1 needs labels it has not, or
+            a metric or the extractor takes samples of another shape.
         """
         source = self.source(chain)
         facts = self._facts_of(source)
+        _check_shapes(chain, facts.shape)
         if facts.classes is None and chain.generator.needs_labels_for_bias:
             for bias in (chain.bias, *chain.measure_bias):
                 if bias < 1:
@@ -133,6 +135,16 @@ class Sources:
         if source.key not in self._read:
             self._read[source.key] = read(source.settings, self._data)
         return self._read[source.key]
+
+
+def _check_shapes(chain: Chain, shape: tuple[int, ...]) -> None:
+    compares = any(metric.needs_real for metric in chain.measured)
+    looks = [("metrics", metric) for metric in chain.measured]
+    for field, part in [("extractor", chain.extractor)] * compares + looks:
+        try:
+            check_shape(part, shape)
+        except BadInput as error:
+            raise BadInput(f"chain.{field}: {error}") from None
 
 
 def _overlaps(chain: Chain, size: int) -> list[str]:

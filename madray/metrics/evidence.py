@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madray.samples import SampleSet
+from madray.streams import EVALUATION
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ class Evidence:
         if self.samples is None:
             raise ValueError("expected evidence with samples, got none, try needs_samples in the settings")
         return self.samples
+
+    def real_samples(self) -> SampleSet:
+        """The n_eval real samples of the real side, for metrics that need more than their features.
+
+        Raises: ValueError, if there is no real side, or no reference to draw them from.
+        """
+        if self.real is None or self.reference is None:
+            missing = (
+                "a real side, got none, try needs_real = True in the metric's settings"
+                if self.real is None
+                else "a reference, got none, try the one that the samples imitate"
+            )
+            raise ValueError(f"expected evidence with {missing}")
+        drawn: SampleSet = self.reference.draw(len(self.real.features), EVALUATION)
+        return drawn
 
     def both_sides(self) -> tuple[NDArray[np.float32], RealSide]:
         """The samples' features and the real side, for metrics that compare them.

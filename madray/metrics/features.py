@@ -5,12 +5,12 @@ extractor of ours has settings in `madray.spec.metrics` (with a `kind`, and `imp
 path of a function of settings and samples); one of the user's own is named by import path, built with
 its settings as keywords, and called with samples.
 
-A network (LeNet for digits, as in the paper; Inception for photographs) plugs in as settings with three
-things: where its weights lie (in `not_in_key`: a place is no property), the digest of their bytes (an
-ordinary field, so that it stands in `canonical()`, and with it in the key of every measurement: other
-weights, other numbers), and `implementation`, which checks the digest when it loads the weights, keeps
-them in the process by a `functools.lru_cache` on it, and passes samples forward in batches of one fixed
-size, since forward passes change bits with it. Torch is imported in that function's module, not here.
+A network comes with its weights, and other weights make other numbers, so what tells weights apart stands in
+the key of every measurement. For weights that madray ships (LeNet for digits, as in the paper) that is the
+`version` of the settings. For weights of the user's (Inception for photographs) it is the digest of their
+bytes, a field without a default; where they lie is in `not_in_key`: a place is no property. Either way
+`implementation` checks the digest when it loads the weights, keeps them in the process, and passes samples
+forward in batches of one fixed size, since forward passes change bits with it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ from madray.errors import BadInput
 from madray.spec.base import OneOf, Positive, Settings, Size
 from madray.spec.imported import Imported
 
+MNIST_SHAPE: tuple[int, ...] = (1, 28, 28)
+"""Of an image of the MNIST: channels, height, width."""
+
 
 class Metric(Settings):
     """What all metrics say of themselves."""
@@ -20,7 +23,11 @@ class Metric(Settings):
     needs_samples: ClassVar[bool] = True
     """Whether it looks at n_eval samples, or at the fitted model alone."""
     needs_real: ClassVar[bool] = False
-    """Whether it compares with features of n_eval real samples."""
+    """Whether it is compared with n_eval real samples: by their features, or by what it says of them."""
+    takes_shape: ClassVar[tuple[int, ...] | None] = None
+    """The one shape of samples that it takes; None for any."""
+
+    kind: str
 
 
 class FID(Metric):
@@ -76,11 +83,40 @@ class Modes(Metric):
     at_least: Size = Field(1, description="a mode is covered by at least this many samples")
 
 
+class LabelAccuracy(Metric):
+    """Share of samples that a LeNet-5, trained on the real MNIST, takes for what their label says."""
+
+    implementation: ClassVar[str] = "madray.metrics.label_accuracy:measure_label_accuracy"
+    names: ClassVar[tuple[str, ...]] = ("label_accuracy",)
+    needs_real: ClassVar[bool] = True
+    takes_shape: ClassVar[tuple[int, ...] | None] = MNIST_SHAPE
+
+    kind: Literal["label_accuracy"] = "label_accuracy"
+
+
+class ClassificationAccuracyScore(Metric):
+    """Accuracy on real images of a LeNet-5 trained on the samples and their labels (Ravuri and Vinyals 2019).
+
+    The paper of the score trains a ResNet-50 on ImageNet; the network and how long it trains are ours.
+    """
+
+    implementation: ClassVar[str] = "madray.metrics.classification_accuracy:measure_classification_accuracy"
+    names: ClassVar[tuple[str, ...]] = ("classification_accuracy_score",)
+    needs_real: ClassVar[bool] = True
+
+    kind: Literal["classification_accuracy_score"] = "classification_accuracy_score"
+    epochs: Size = Field(20, description="passes over the n_eval samples")
+    batch: Size = Field(64, description="samples of a training step")
+    learning_rate: Positive = Field(2e-3, description="of Adam; decays to 0 along a line")
+
+
 class ImportedMetric(Imported):
     """A metric of the user's own: a class with `names`, and `measure(evidence)` → {name: number}.
 
     It may carry the class attributes `needs_samples` (True without), `needs_real` (True) and `version`.
     """
+
+    takes_shape: ClassVar[tuple[int, ...] | None] = None
 
     @property
     def needs_samples(self) -> bool:
@@ -98,7 +134,17 @@ class ImportedMetric(Imported):
         return bool(getattr(self.load(), "needs_real", True))
 
 
-class Identity(Settings):
+class Extractor(Settings):
+    """What all extractors say of themselves."""
+
+    implementation: ClassVar[str]
+    takes_shape: ClassVar[tuple[int, ...] | None] = None
+    """The one shape of samples that it takes; None for any."""
+
+    kind: str
+
+
+class Identity(Extractor):
     """The samples themselves as features: vectors as they are, images as vectors of [0, 1]."""
 
     implementation: ClassVar[str] = "madray.metrics.features:extract_identity"
@@ -106,14 +152,53 @@ class Identity(Settings):
     kind: Literal["identity"] = "identity"
 
 
+class LeNet(Extractor):
+    """The 84 activations of the last hidden layer of a LeNet-5 that was trained on the real MNIST.
+
+    The paper takes LeNet for digits, and does not say which layer; the layer is ours. Other weights are
+    another `version`, of this and of `LabelAccuracy`.
+    """
+
+    implementation: ClassVar[str] = "madray.metrics.mnist_lenet:extract_lenet"
+    takes_shape: ClassVar[tuple[int, ...] | None] = MNIST_SHAPE
+
+    kind: Literal["lenet"] = "lenet"
+
+
 class ImportedExtractor(Imported):
     """A feature extractor of the user's own: called with samples, it gives features of shape (n, d)."""
 
+    takes_shape: ClassVar[tuple[int, ...] | None] = None
 
-METRICS: tuple[type[Metric], ...] = (FID, PrecisionRecall, W2, Variance, Modes)
-EXTRACTORS: tuple[type[Settings], ...] = (Identity,)
+
+METRICS: tuple[type[Metric], ...] = (
+    FID,
+    PrecisionRecall,
+    W2,
+    Variance,
+    Modes,
+    LabelAccuracy,
+    ClassificationAccuracyScore,
+)
+EXTRACTORS: tuple[type[Extractor], ...] = (Identity, LeNet)
 
 MetricSettings = Annotated[Any, OneOf("metric", METRICS, ImportedMetric)]
 ExtractorSettings = Annotated[Any, OneOf("extractor", EXTRACTORS, ImportedExtractor)]
 AnyMetric = Metric | ImportedMetric
-AnyExtractor = Identity | ImportedExtractor
+AnyExtractor = Extractor | ImportedExtractor
+
+
+def check_shape(part: AnyMetric | AnyExtractor, shape: tuple[int, ...]) -> None:
+    """Refuse samples of a shape that a metric or an extractor does not take.
+
+    Raises: BadInput.
+
+    >>> check_shape(LeNet(), (3, 32, 32))
+    Traceback (most recent call last):
+    madray.errors.BadInput: expected samples of shape (1, 28, 28) for lenet, got (3, 32, 32)...
+    """
+    if part.takes_shape is not None and shape != part.takes_shape:
+        raise BadInput(
+            f"expected samples of shape {part.takes_shape} for {part.kind}, got {shape}; try a reference "
+            "of grey 28 × 28 images, such as mnist"
+        )

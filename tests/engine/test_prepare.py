@@ -99,6 +99,14 @@ def test_n_eval_is_free_where_nothing_is_compared_with_real_samples(tmp_path: Pa
     assert prepared(tmp_path, metrics=["variance"], n_eval=10**6).plan.fits
 
 
+@pytest.mark.parametrize(
+    ("changed", "field"), [({"extractor": "lenet"}, "extractor"), ({"metrics": ["label_accuracy"]}, "metrics")]
+)
+def test_images_of_another_shape_are_refused_for_lenet(tmp_path: Path, changed: Any, field: str) -> None:
+    with pytest.raises(BadInput, match=rf"^chain\.{field}: expected samples of shape \(1, 28, 28\)"):
+        prepared(tmp_path, **changed)
+
+
 def test_no_more_neighbours_than_samples(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^chain\.n_eval: expected more than k = 5, got 5$"):
         prepared(tmp_path, n_eval=5)
