@@ -102,6 +102,27 @@ class DDPM(Generator):
         return self
 
 
+class Flow(Generator):
+    """A normalizing flow of coupling layers (Kingma and Dhariwal 2018) for vectors of 2 numbers or more.
+
+    λ draws the latent from N(0, λI). The paper says 8 layers, 64 hidden units, 20 epochs and batches of 256;
+    the rest is ours.
+    """
+
+    implementation: ClassVar[str] = "madray.generators.flow:FlowGenerator"
+
+    kind: Literal["flow"] = "flow"
+    layers: Size = Field(8, description="coupling layers")
+    width: Size = Field(64, description="hidden units of the network of each coupling, which has two layers")
+    epochs: Size = Field(20, description="how often a fit sees its training set")
+    batch: Size = Field(256, description="samples of a training step, at most")
+    learning_rate: Positive = Field(2e-3, description="of Adam; decays to 0 along a cosine")
+    held_out: float = Field(
+        0.1, ge=0, lt=1, description="share of the training set whose likelihood is taken after the fit"
+    )
+    chunk: Size = Field(1000, description="samples are made and stored by chunks of this many")
+
+
 class ImportedGenerator(Imported):
     """A generator of the user's own. It may carry the class attributes `takes_zero_bias` (False without),
     `needs_labels_for_bias` (False), `milliseconds` (False), `chunk` (1000) and `version`."""
@@ -126,7 +147,7 @@ class ImportedGenerator(Imported):
         return chunk
 
 
-FAMILIES: tuple[type[Generator], ...] = (Gaussian, GMM, DDPM)
+FAMILIES: tuple[type[Generator], ...] = (Gaussian, GMM, DDPM, Flow)
 
 GeneratorSettings = Annotated[Any, OneOf("generator", FAMILIES, ImportedGenerator)]
 AnyGenerator = Generator | ImportedGenerator

@@ -11,7 +11,7 @@ import pytest
 from madray.generators.gaussian import GaussianGenerator
 from madray.generators.protocol import build_generator
 from madray.samples import SampleSet
-from madray.spec.generators import DDPM, GMM, Gaussian, Generator
+from madray.spec.generators import DDPM, GMM, Flow, Gaussian, Generator
 from madray.streams import Stream
 from madray.testing import BrokenLaw, check_generator
 
@@ -22,6 +22,12 @@ def vectors(n: int = 60, *, labelled: bool = False) -> SampleSet:
     return SampleSet(values, np.arange(n, dtype=np.int64) % 3, 3) if labelled else SampleSet(values)
 
 
+def constant_column(n: int = 60) -> SampleSet:
+    values = vectors(n).values.copy()
+    values[:, 1] = 7
+    return SampleSet(values)
+
+
 def images(size: int, n: int = 40, *, channels: int = 1) -> SampleSet:
     numbers = Stream.of("test", "images", size).numpy()
     values = numbers.integers(0, 256, size=(n, channels, size, size), dtype=np.uint8)
@@ -29,6 +35,7 @@ def images(size: int, n: int = 40, *, channels: int = 1) -> SampleSet:
 
 
 SMALL = {"timesteps": 6, "steps": 12, "warmup": 2, "width": 16, "depth": 2, "batch": 8}
+SMALL_FLOW = {"layers": 3, "width": 16, "epochs": 3, "batch": 16}
 CASES: dict[str, tuple[Generator, SampleSet]] = {
     "gaussian on vectors": (Gaussian(), vectors()),
     "gaussian on images": (Gaussian(), images(4)),
@@ -42,6 +49,9 @@ CASES: dict[str, tuple[Generator, SampleSet]] = {
     "ddpm on 8 × 8": (DDPM(**SMALL), images(8)),
     "ddpm on 8 × 8, linear, β̃": (DDPM(**SMALL, schedule="linear", posterior_variance="posterior"), images(8)),
     "ddpm on 16 × 16": (DDPM(**SMALL), images(16, 16)),
+    "flow on vectors": (Flow(**SMALL_FLOW), vectors()),
+    "flow on labelled vectors": (Flow(**SMALL_FLOW, held_out=0.0), vectors(labelled=True)),
+    "flow on a constant column": (Flow(**SMALL_FLOW), constant_column()),
     "ddpm on colour": (DDPM(**SMALL), images(12, 16, channels=3)),
 }
 
