@@ -100,7 +100,8 @@ def test_n_eval_is_free_where_nothing_is_compared_with_real_samples(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("changed", "field"), [({"extractor": "lenet"}, "extractor"), ({"metrics": ["label_accuracy"]}, "metrics")]
+    ("changed", "field"),
+    [({"extractor": "lenet"}, "extractor"), ({"metrics": ["label_accuracy"]}, "metrics")],
 )
 def test_images_of_another_shape_are_refused_for_lenet(tmp_path: Path, changed: Any, field: str) -> None:
     with pytest.raises(BadInput, match=rf"^chain\.{field}: expected samples of shape \(1, 28, 28\)"):
