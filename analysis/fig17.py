@@ -6,12 +6,8 @@ python analysis/fig17.py            # samples every model, some minutes; writes 
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -23,14 +19,14 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 
-from madray.errors import BadInput, MadrayError
+from madray.errors import BadInput
 from madray.generators.flow import FlowGenerator
 from madray.report.claims import Claim
 from madray.report.comparing import all_above, less
 from madray.report.curves import band, horizontal
 from madray.report.measured import estimates, groups
-from madray.report.script import Findings, write
-from madray.report.style import house_style, looks, new_figure
+from madray.report.script import Findings, run
+from madray.report.style import looks, new_figure
 from madray.results import SweepResults
 from madray.results import open as open_store
 from madray.samples import SampleSet
@@ -210,28 +206,6 @@ def _tails(figure: SubFigure, table: pd.DataFrame) -> None:
     panels[0].legend()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw the figure; the exit code: 0; 1 if a claim does not hold; 2 if the sweep cannot be used."""
-    parser = argparse.ArgumentParser(description=f"Draws {SWEEP} from the sweep {SWEEP}.")
-    parser.add_argument("--store", default=os.environ.get("MADRAY_STORE", "madray-store"), help="where it is")
-    beside = Path(__file__).parent / "results"
-    parser.add_argument("--results", type=Path, default=beside, help="where picture, table and claims go")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)  # more only wait for each other in networks this small
-    try:
-        with house_style():
-            findings = find(open_store(options.store)[SWEEP])
-            write(findings, options.results, SWEEP)
-    except MadrayError as error:
-        print(f"{SWEEP}: {error}", file=sys.stderr)
-        return error.exit_code
-    for claim in findings.claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}: {claim.text} ({claim.evidence})")
-    for question in findings.questions:
-        print(f"{'yes' if question.holds else 'no'}: {question.text} ({question.evidence})")
-    print(f"written: {options.results / SWEEP}.png, .csv, .md")
-    return 0 if all(claim.holds for claim in findings.claims) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    torch.set_num_threads(1)  # more only wait for each other in networks this small
+    sys.exit(run(__file__, (SWEEP,), lambda store: find(open_store(store)[SWEEP])))

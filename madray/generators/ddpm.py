@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,11 @@ from madray.generators.protocol import (
     no_progress,
 )
 from madray.generators.scaling import Scale
-from madray.generators.training import Pace, Training
+from madray.generators.training import WATCH_EVERY, Pace, Training, refuse_bad
 from madray.generators.weights import Weights
 from madray.samples import SampleSet
 from madray.spec.generators import DDPM
 from madray.streams import Stream
-
-WATCH_EVERY = 50
-"""Steps between two looks at the loss and two words of progress."""
 
 
 class DDPMGenerator:
@@ -229,18 +225,3 @@ class Batches:
 def best_device() -> torch.device:
     """A CUDA device where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def refuse_bad(losses: torch.Tensor, done: int) -> None:
-    """Look at the losses of the last `WATCH_EVERY` of `done` steps, each at its step modulo that number.
-
-    Raises: RuntimeError, naming the first step whose loss is not finite.
-    """
-    if torch.isfinite(losses).all():
-        return
-    for step in range(max(done - len(losses), 0), done):
-        loss = float(losses[step % len(losses)])
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"expected a finite loss, got {loss} at step {step}; try a smaller learning_rate"
-            )

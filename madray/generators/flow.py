@@ -12,11 +12,10 @@ from torch import Tensor
 
 from madray.errors import BadInput
 from madray.generators.couplings import Couplings
-from madray.generators.ddpm import WATCH_EVERY, refuse_bad
 from madray.generators.folders import read_model, write_model
 from madray.generators.protocol import NO_CHECKPOINT, Checkpoint, Progress, check_bias, no_progress
 from madray.generators.standard import Standard
-from madray.generators.training import Pace, Training
+from madray.generators.training import WATCH_EVERY, Pace, Training, refuse_bad
 from madray.generators.vectors import Frame
 from madray.generators.weights import Weights
 from madray.samples import SampleSet

@@ -14,6 +14,9 @@ from madray.generators.weights import Weights
 
 BETA1, BETA2 = 0.9, 0.999
 
+WATCH_EVERY = 50
+"""Steps between two looks at the loss and two words of progress."""
+
 
 def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
     """Of step 0, 1, …: a line up to `peak` over `warmup` steps, then a cosine down to 0 after the last.
@@ -101,3 +104,18 @@ class Training:
             "first_moment": self.first,
             "second_moment": self.second,
         }
+
+
+def refuse_bad(losses: torch.Tensor, done: int) -> None:
+    """Look at the losses of the last `WATCH_EVERY` of `done` steps, each at its step modulo that number.
+
+    Raises: RuntimeError, naming the first step whose loss is not finite.
+    """
+    if torch.isfinite(losses).all():
+        return
+    for step in range(max(done - len(losses), 0), done):
+        loss = float(losses[step % len(losses)])
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"expected a finite loss, got {loss} at step {step}; try a smaller learning_rate"
+            )

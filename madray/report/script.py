@@ -71,12 +71,26 @@ def to_page(findings: Findings, name: str) -> str:
 def main(
     script: str, sweeps: Sequence[str], find: Callable[..., Findings], arguments: Sequence[str] | None = None
 ) -> int:
-    """Run a figure's script: read its sweeps, write what it finds beside it, and print the claims.
+    """Run a figure's script on the tables of its sweeps; see `run`.
+
+    Args:
+        find: gets each of the sweeps as `Measured`, in this order.
+    """
+    return run(script, sweeps, lambda store: find(*(read(store, sweep) for sweep in sweeps)), arguments)
+
+
+def run(
+    script: str,
+    sweeps: Sequence[str],
+    find_in: Callable[[str], Findings],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a figure's script: find in the store, write what was found beside the script, print the claims.
 
     Args:
         script: the script's path; its name without ending is the figure's, `results` beside it the folder.
         sweeps: names of the sweeps it reads.
-        find: gets each of these as `Measured`, in this order.
+        find_in: gets the store's folder or URI.
         arguments: of the command line; those of this process where None.
 
     Returns: the exit code: 0; 1 if a claim does not hold; 2 if the sweeps cannot be used.
@@ -89,9 +103,8 @@ def main(
     parser.add_argument("--results", type=Path, default=beside, help="where picture, table and claims go")
     options = parser.parse_args(arguments)
     try:
-        measured = [read(options.store, sweep) for sweep in sweeps]
         with house_style():
-            findings = find(*measured)
+            findings = find_in(options.store)
             write(findings, options.results, name)
     except MadrayError as error:
         print(f"{name}: {error}", file=sys.stderr)
