@@ -115,6 +115,7 @@ def test_bad_input_names_the_argument_the_bound_and_the_value(call, changed, tol
         ("moments", {"generations": 0}, "generations: expected 1 or more, got 0"),
         ("simulate", {"n_ini": 1}, "n_ini: expected 2 or more, got 1"),
         ("simulate", {"replicates": 0}, "replicates: expected 1 or more, got 0"),
+        ("simulate", {"seed": -1}, "seed: expected 0 or more, got -1"),
         ("simulate", {"real": "none"}, "n_r: expected 0 where real is none, got 5"),
         ("simulate", {"real": "some"}, "real: expected one of none, fixed, fresh, got 'some'"),
         ("limit", {"rtol": 0.0}, "rtol: expected a number in (0, 1), got 0.0"),

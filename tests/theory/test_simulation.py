@@ -136,6 +136,13 @@ def test_the_ordinary_chain_with_the_gaussian_generator_agrees(loop, chain, tmp_
         assert abs(z).max() < 4, (name, z)
 
 
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(
+        ValueError, match=r"^device: expected cpu, or a device where torch has float64, got 'tpu'"
+    ):
+        theory.simulate(2, 4, 4, 1.0, n_ini=4, generations=2, replicates=1, device="tpu")
+
+
 @pytest.mark.gpu
 def test_a_gpu_agrees():
     options = {"n_ini": 20, "generations": 5, "replicates": 2048}
