@@ -1,5 +1,4 @@
-"""E W2² of the fresh-data loop in the limit of many generations (Eq. 3 of the paper), to a precision asked
-for.
+"""E W2² of the fresh-data loop after many generations (Eq. 3 of the paper), to a precision asked for.
 
 W2² to N(0, I) is |μ|² + Σ_i (√ω_i − 1)² over the eigenvalues ω of Σ. In the limit
 
@@ -142,8 +141,7 @@ class LimitRun:
 
 @dataclass(frozen=True)
 class _Start:
-    """A beginning that is near the limit already: μ ~ N(0, m I), and Σ ~ Wishart(c I/k, k) with E tr Σ² as
-    there.
+    """A beginning near the limit: μ ~ N(0, m I), and Σ ~ Wishart(c I/k, k) with E tr Σ² as in the limit.
 
     Attributes:
         known: the means of the controls in the limit: |μ|², tr Σ and tr(Σ − cI)², as far as they are known.

@@ -1,5 +1,4 @@
-"""Checks that closed forms, simulation and naive sampling agree, each with a wrong variant that it must
-reject.
+"""Checks that closed forms, simulation and naive sampling agree, each with a mistake that it must see.
 
 A check compares estimates with what they should be, as z-scores: the difference in standard errors. It passes
 when every |z| is below 4, and when the largest |z| of its wrong variant, a mistake that is easily made, is
@@ -179,8 +178,7 @@ BRUTE_FORCE_SETTINGS: tuple[tuple[Loop, int], ...] = (
     (Loop(30, 10, 40, 0.9), 25),
     (Loop(30, 5, 8, 1.0, memory=2), 40),
 )
-"""Loops and n_ini at which simulation and naive sampling are compared: n_r − 1 < d, singular Σ and all
-families among them."""
+"""Loops and n_ini that are compared: n_r − 1 < d, singular Σ, memory and all real parts among them."""
 
 
 def compare_with_brute_force(

@@ -204,8 +204,7 @@ class _Search:
         return round(float(low * (high / low) ** min(max(share, 0.02), 0.98)))
 
     def _sign(self, n_s: int) -> int:
-        """1 where n_s is inadmissible, −1 where it is admissible, 0 where that is not known: too near to the
-        threshold."""
+        """1 where n_s is inadmissible, −1 where it is admissible, 0 too near to the threshold to tell."""
         if n_s == 0:
             return -1
         if n_s not in self._known:
@@ -215,11 +214,10 @@ class _Search:
         return 0 if abs(g) < _SURE * error else 1 if g > 0 else -1
 
     def _enough(self, n_s: int) -> float:
-        """A standard error of g that tells a point of the bracket from its middle, by g's slope to second
-        order."""
-        steep = math.log(self._second_order(math.ceil(_STEP * n_s)) / self._second_order(n_s)) / math.log(
-            _STEP
-        )
+        """A standard error of g that tells an end of the bracket from its middle, by g's slope."""
+        beyond = math.ceil(_STEP * n_s)
+        rise = math.log(self._second_order(beyond) / self._second_order(n_s))
+        steep = rise / math.log(beyond / n_s)
         return max(0.05 * self._rtol * steep * self._finer, _LAST_RTOL)
 
     def _sharpen(self) -> None:

@@ -129,8 +129,7 @@ class Curve:
         }
 
     def sample_size(self, name: str, distance: Array) -> tuple[Array, Array]:
-        """n at which a distance is reached, and dn/d(distance). Beyond the largest n of the table W2² ∝
-        1/n."""
+        """n at which a distance is reached, and dn/d(distance). Beyond the table's largest n W2² ∝ 1/n."""
         table = self.w2_squared if name == "w2_squared" else self.w2
         power = -1.0 if name == "w2_squared" else -2.0
         inverse = self._inverses[name]
@@ -145,8 +144,7 @@ class Curve:
 
 @lru_cache(maxsize=64)
 def curve(d: int) -> Curve:
-    """The curve of a dimension: from the shipped table, or made now, in some seconds, where it is not in
-    there."""
+    """The curve of a dimension: of the shipped table, or where it is not in there, made in some seconds."""
     at_least("d", d, 1)
     with (files("madray.theory") / TABLE).open(encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if int(row["d"]) == d]
@@ -191,8 +189,7 @@ def _carried(
 
 @lru_cache(maxsize=4096)
 def _real_only(d: int, n: int, rtol: float, of: Callable[[Array], Array]) -> Estimate[float]:
-    """The mean of a function of W2², from as many draws as the precision takes; always from the same
-    draws."""
+    """The mean of a function of W2², from as many draws as its precision takes, and always from the same."""
     at_least("d", d, 1)
     at_least("n", n, 2)
     rng = Stream.of("theory", "real only", d, n).numpy()
@@ -222,8 +219,7 @@ def _draws(d: int, n: int, draws: int, rng: np.random.Generator) -> Array:
 
 
 def _spectra(d: int, freedom: int, draws: int, rng: np.random.Generator) -> Array:
-    """The eigenvalues of Wishart(I_d, k)/k that are not 0, by the bidiagonal form; shape (draws, min(d,
-    k))."""
+    """The eigenvalues of Wishart(I_d, k)/k but for its zeros, by the bidiagonal form: (draws, min(d, k))."""
     small, large = sorted((d, freedom))
     diagonal = rng.chisquare(large - np.arange(small), (draws, small))
     below = rng.chisquare(small - np.arange(1.0, small), (draws, small - 1))

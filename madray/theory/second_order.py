@@ -41,8 +41,7 @@ ONE, U, S, UU, US, V, SS, W = range(8)
 
 @dataclass(frozen=True)
 class SecondMoments(Generic[Number]):
-    """Means of the quadratic invariants of (μ, Σ), floats or arrays by generation; in brackets their signs
-    above.
+    """Means of the quadratic invariants of (μ, Σ), floats or arrays by generation; their signs in brackets.
 
     Attributes:
         norm_fourth: E |μ|⁴ (u²).

@@ -20,8 +20,7 @@ class Simulation:
     """What was measured of the generations of many chains: arrays of shape (generations,).
 
     Attributes:
-        w2_squared: W2² of N(μ_t, Σ_t) to N(0, I), which is |μ|² + Σ_i (√ω_i − 1)² over the eigenvalues ω of
-            Σ.
+        w2_squared: W2² of N(μ_t, Σ_t) to N(0, I): |μ|² + Σ_i (√ω_i − 1)² over the eigenvalues ω of Σ_t.
         w2: its root, of each chain before the mean is taken.
         trace: tr Σ_t.
         mean_squared_norm: |μ_t|².
