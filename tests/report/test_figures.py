@@ -31,7 +31,9 @@ from madray.store import Store
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ("fig10_gaussian", "fig11", "fig12", "fig30", "fig31")
-SWEEPS = sorted(path.stem for path in (ROOT / "sweeps").glob("fig*.yaml"))
+SWEEPS = sorted(
+    path.stem for path in (ROOT / "sweeps").glob("fig*.yaml") if isinstance(read_sweep(path), TheoryFile)
+)
 Numbers = dict[str, float]
 
 
@@ -55,8 +57,9 @@ def test_a_sweep_file_has_the_name_of_its_sweep_one_seed_and_100_dimensions(name
 
 def test_each_sweep_is_drawn_by_one_script() -> None:
     assert sorted(name for figure in FIGURES for name in script(figure).SWEEPS) == SWEEPS
-    scripts = sorted(path.stem for path in (ROOT / "analysis").glob("fig*.py"))
-    assert scripts == sorted(FIGURES)
+    scripts = {path.stem for path in (ROOT / "analysis").glob("fig*.py")}
+    drawn = {path.stem for path in (ROOT / "sweeps").glob("fig*.yaml")} - set(SWEEPS)
+    assert scripts == set(FIGURES) | drawn  # a sweep of chains has a script of its own name
 
 
 # Made-up numbers that are as the claims have them
