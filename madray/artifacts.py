@@ -28,6 +28,9 @@ class Artifacts(Protocol):
     def has(self, kind: str, key: str, *names: str) -> bool:
         """Whether a whole artifact stands under this key, with these files in it."""
 
+    def markers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Marker]:
+        """The markers of many artifacts in the store at once; those that stand there whole."""
+
     def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
         """The files of an artifact, or of these names. Raises: Missing (nothing whole stands there),
         Damaged (checksums disagree; the artifact is forgotten)."""

@@ -120,19 +120,27 @@ class BundleIndex:
 class Batch:
     """Artifacts of a batch of work, held in memory until `flush` writes them as one bundle.
 
-    Reads see what is held first and the store behind it second.
+    Reads see what is held first and the store behind it second. What `markers` did not find there is not
+    looked for again: nobody else makes what this batch is about to.
     """
 
     def __init__(self, store: Folder) -> None:
         self.notes: list[str] = store.notes
         self._store = store
         self._held: dict[tuple[str, str], dict[str, bytes]] = {}
+        self._absent: set[tuple[str, str]] = set()
+
+    def markers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Marker]:
+        pairs = set(wanted)
+        found = self._store.markers(pairs)
+        self._absent |= pairs - found.keys() - self._held.keys()
+        return found
 
     def has(self, kind: str, key: str, *names: str) -> bool:
         held = self._held.get((kind, key))
         if held is not None and all(name in held for name in names):
             return True
-        return self._store.has(kind, key, *names)
+        return (kind, key) not in self._absent and self._store.has(kind, key, *names)
 
     def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
         held = self._held.get((kind, key))
@@ -142,6 +150,7 @@ class Batch:
 
     def commit(self, kind: str, key: str, files: Mapping[str, bytes]) -> None:
         self._held[kind, key] = dict(files)
+        self._absent.discard((kind, key))
 
     def drop(self, kind: str, key: str, *, keep: Iterable[str] = ()) -> None:
         held = self._held.pop((kind, key), None)

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from madray.artifacts import Artifacts
 from madray.checkpoints import no_checkpoints
@@ -94,12 +95,7 @@ class Maker:
             self._fit(order, watch)
         for draw in order.outputs:
             self._sample(order.generation.settings, draw, watch)
-        numbers = {}
-        for done, measurement in enumerate(order.measurements):
-            watch("measure", done, len(order.measurements))
-            if not self.artifacts.has("measurements", measurement.key):
-                self._measure(order, measurement)
-            numbers[measurement.key] = read_numbers(self.artifacts, measurement.key)
+        numbers = self._measure(order, watch)
         for shown in [order.picture, *pictures]:
             if shown is not None and not self.artifacts.has("pictures", picture_key(shown)):
                 self._draw_picture(shown)
@@ -237,20 +233,30 @@ class Maker:
             self.commit_chunk(settings, draw, index, key)
             return self._tables.table("draws", key)
 
-    def _measure(self, order: Order, measurement: Measurement) -> None:
-        from madray.metrics.features import extract
+    def _measure(self, order: Order, watch: Watch) -> dict[str, dict[str, float]]:
+        """The numbers of each measurement; those that look at the same samples look together."""
+        numbers = {}
+        looked: _Looked | None = None
+        for done, measurement in enumerate(order.measurements):
+            watch("measure", done, len(order.measurements))
+            if not self.artifacts.has("measurements", measurement.key):
+                draw = measurement.evaluation
+                if draw is not None and (looked is None or looked.draw.key != draw.key):
+                    looked = _Looked(draw, self.samples(order.generation.settings, order.source, draw))
+                self._measure_one(order, measurement, looked if draw is not None else None)
+            numbers[measurement.key] = read_numbers(self.artifacts, measurement.key)
+        return numbers
+
+    def _measure_one(self, order: Order, measurement: Measurement, looked: _Looked | None) -> None:
         from madray.metrics.measure import measure
 
-        settings = order.generation.settings
-        evaluation, real = measurement.evaluation, measurement.real
-        samples = self.samples(settings, order.source, evaluation) if evaluation is not None else None
-        features = extract(real.extractor, samples) if real is not None and samples is not None else None
+        real = measurement.real
         evidence = Evidence(
-            generator=self._load(order.generation.key, settings),
+            generator=self._load(order.generation.key, order.generation.settings),
             reference=self._reference(order.source),
-            bias=evaluation.bias if evaluation is not None and evaluation.bias is not None else 1.0,
-            samples=samples,
-            features=features,
+            bias=looked.draw.bias if looked is not None and looked.draw.bias is not None else 1.0,
+            samples=looked.samples if looked is not None else None,
+            features=looked.features(real) if looked is not None and real is not None else None,
             real=self._real_side(real) if real is not None else None,
         )
         numbers = measure(measurement.metric, evidence)
@@ -301,6 +307,23 @@ class Maker:
     def _record(self, key: str) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(self.artifacts.read("generations", key, RECORD)[RECORD])
         return record
+
+
+class _Looked:
+    """The samples that metrics look at, and their features, made when the first one asks for them."""
+
+    def __init__(self, draw: Draw, samples: SampleSet) -> None:
+        self.draw = draw
+        self.samples = samples
+        self._features: dict[str, NDArray[np.float32]] = {}
+
+    def features(self, real: RealSet) -> NDArray[np.float32]:
+        """Those that are compared with this real set."""
+        from madray.metrics.features import extract
+
+        if real.key not in self._features:
+            self._features[real.key] = extract(real.extractor, self.samples)
+        return self._features[real.key]
 
 
 def one_after_the_other(

@@ -38,6 +38,11 @@ class Source:
         return digest({"reference": self.settings.canonical(), "content": self.content})
 
 
+def recorded_as(settings: AnyReference) -> str:
+    """Under which name the record of a sweep keeps the digest of a finite reference's content."""
+    return digest(settings.canonical() | {"path": getattr(settings, "path", "")})
+
+
 @dataclass(frozen=True)
 class Draw:
     """A line of a training set: n samples of one source, with one λ and one stream.

@@ -38,7 +38,7 @@ from madray.streams import Stream
 Pair = tuple[str, str]
 """(kind, key) of an artifact."""
 
-_SECONDS_AT_MOST = 0.25
+_SECONDS_AT_LEAST, _SECONDS_A_GENERATION = 0.25, 0.002
 """How long a segment whose fits take milliseconds is thought to take, before one was made."""
 
 
@@ -161,7 +161,9 @@ class Segment:
     @property
     def guess_seconds(self) -> float:
         """How long it may take, until that is known; infinite where it always goes out alone."""
-        return _SECONDS_AT_MOST if self.milliseconds else math.inf
+        if not self.milliseconds:
+            return math.inf
+        return max(_SECONDS_AT_LEAST, _SECONDS_A_GENERATION * len(self.orders))
 
     def artifacts(self) -> Iterable[Pair]:
         """(kind, key) of everything that it makes."""
@@ -327,7 +329,7 @@ class _Grower:
                 self.made[parent].children.add(generation.key)
             line.append(generation)
             numbers.append(self._measure(one, line))
-            pictures.append(self._show(one, line))
+            pictures.append(self._show(one, line, keep))
         return ChainPlan(self.cell, seed, tuple(each.key for each in line), tuple(numbers), tuple(pictures))
 
     def _resolve(self, part: Part, line: list[Generation], bias: float) -> tuple[Draw, tuple[Draw, ...]]:
@@ -362,11 +364,12 @@ class _Grower:
                 row += [Number(name + suffix, measurement.key, name) for name in metric.names]
         return tuple(row)
 
-    def _show(self, one: Made, line: list[Generation]) -> str:
+    def _show(self, one: Made, line: list[Generation], keep: Keep) -> str:
         """Adds the picture of a generation at the chain's λ; returns its key, empty where there is none."""
         chain = self.cell.chain
-        if chain.generator.milliseconds and chain.reference.kind == "gaussian":
-            return ""  # Gaussians are many, and there is nothing to see
+        kept = keep.keeps(len(line), chain.generations)
+        if chain.generator.milliseconds and (chain.reference.kind == "gaussian" or not kept):
+            return ""  # models of milliseconds are many, and of Gaussians there is nothing to see
         draw = self._looked_at(line, chain.bias)
         one.outputs[draw.key] = one.pictures[draw.key] = draw
         return picture_key(draw)

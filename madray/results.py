@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from madray.errors import BadInput, Missing
-from madray.forest import RECORD
+from madray.forest import RECORD, Draw, Source, recorded_as
 from madray.generators.protocol import Generator, build_generator, sample
 from madray.ledger import ChainRecord, Ledger, SweepRecord
+from madray.loops import SyntheticDraw, synthetic_stream
+from madray.references import build_reference
 from madray.samples import SampleSet
 from madray.spec.reading import Cell, TheoryFile, label, parse_sweep, plain
 from madray.store import Store
-from madray.streams import Stream
+from madray.streams import EVALUATION, Stream
 from madray.table import table
+from madray.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +53,19 @@ class Results(Mapping[str, "SweepResults"]):
         return len(Ledger.names(self._store))
 
 
+def floors(store: Store, record: SweepRecord) -> dict[str, float]:
+    """What each number is for real samples against other real samples, where it was measured."""
+    from madray.chain import read_numbers
+
+    found = {}
+    for name, key in record.floors.items():
+        try:
+            found[name] = read_numbers(store, key)[name]
+        except Missing:
+            continue
+    return found
+
+
 class SweepResults:
     """One sweep, as far as it has come."""
 
@@ -67,6 +83,27 @@ class SweepResults:
         """A row per cell, seed and generation (or calculation), as a pandas data frame."""
         frame: pd.DataFrame = self.arrow().to_pandas()
         return frame
+
+    def floors(self) -> dict[str, float]:
+        """What each number is for real samples against other real samples, where it was measured."""
+        return floors(self._store, self.record)
+
+    def real(self, cell: Mapping[str, Any] | None = None, n: int | None = None) -> SampleSet:
+        """The n_eval real samples that everything measured of a cell is compared with.
+
+        Args:
+            n: how many, if not n_eval; the first ones are the same, and those after them are new.
+
+        Raises: BadInput, as `generation`; Missing, if the reference is not in the store.
+        """
+        found, _ = self._chain(dict(cell or {}), 1, None)
+        reference, samples = found.chain.reference, None
+        content = self.record.content.get(recorded_as(reference))
+        if content is not None:
+            samples = SampleSet.from_arrow(
+                read_table(self._store, "references", Source(reference, content).key)
+            )
+        return build_reference(reference, samples).draw(n or found.chain.n_eval, EVALUATION)
 
     def generation(
         self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None
@@ -151,6 +188,21 @@ class GenerationResults:
                 (Path(folder) / name).write_bytes(data)
             generator.load(Path(folder))
         return generator
+
+    def measured(self) -> SampleSet:
+        """The n_eval samples at the chain's λ that were measured, as they are stored: nothing is sampled.
+
+        Raises: Missing, if they were not made or not kept.
+        """
+        chain = self.cell.chain
+        # First used, if at all, by the generation after this one.
+        part = SyntheticDraw(self.t, chain.n_eval, synthetic_stream(self.seed, self.t + 1, self.t))
+        draw = Draw(part, (self.key,), float(chain.bias), chain.generator.chunk, chain.labels)
+        try:
+            tables = [read_table(self.store, "draws", key) for key in draw.chunk_keys()]
+        except Missing:
+            raise Missing(f"expected the samples of generation {self.t}, found none; try keep: all") from None
+        return SampleSet.from_arrow(pa.concat_tables(tables)).head(chain.n_eval)
 
     def sample(self, n: int, *, bias: float | None = None, stream: Stream | None = None) -> SampleSet:
         """n fresh samples at the chain's λ, or another one; the same each time, unless a stream is given."""

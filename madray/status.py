@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from typing import Any
 
-from madray.errors import Missing
 from madray.ledger import Failure, Ledger, SweepRecord, finished
 from madray.spec.reading import label
 from madray.store import Store
@@ -89,19 +88,6 @@ def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
         for failure in each["failures"]:
             console.print(f"{failure['of']}: {failure['error']}", markup=False, style="red")
             console.print(failure["traceback"].rstrip(), markup=False)
-
-
-def floors(store: Store, record: SweepRecord) -> dict[str, float]:
-    """What each number is for real samples against other real samples, where it was measured."""
-    from madray.chain import read_numbers
-
-    found = {}
-    for name, key in record.floors.items():
-        try:
-            found[name] = read_numbers(store, key)[name]
-        except Missing:
-            continue
-    return found
 
 
 def _open_failures(record: SweepRecord, ledger: Ledger, done: Counter[str]) -> list[Failure]:

@@ -27,12 +27,14 @@ class ReadTables:
         self._artifacts = artifacts
         self._room = room_bytes
         self._kept: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
+        self._kept_bytes = 0  # not summed each time: a long chain of small models keeps thousands
 
     def table(self, kind: str, key: str) -> pa.Table:
         if (kind, key) not in self._kept:
-            self._kept[kind, key] = read_table(self._artifacts, kind, key)
-            while len(self._kept) > 1 and sum(table.nbytes for table in self._kept.values()) > self._room:
-                self._kept.popitem(last=False)
+            table = self._kept[kind, key] = read_table(self._artifacts, kind, key)
+            self._kept_bytes += table.nbytes
+            while len(self._kept) > 1 and self._kept_bytes > self._room:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
         self._kept.move_to_end((kind, key))
         return self._kept[kind, key]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from madray.artifacts import Marker
 from madray.bundles import FILE, Batch, BundleIndex
 from madray.errors import Damaged, Missing
 from madray.store import Store
@@ -92,6 +93,32 @@ def test_a_batch_reads_what_it_holds_first_and_the_store_behind_it_second(store:
     assert not batch.has("draws", "held", "c")
     with pytest.raises(Missing):
         batch.read("draws", "held", "c")
+
+
+class Asked(Store):
+    """Counts how often it is asked for an artifact."""
+
+    asked = 0
+
+    def marker(self, kind: str, key: str) -> Marker | None:
+        self.asked += 1
+        return super().marker(kind, key)
+
+
+def test_what_a_batch_did_not_find_is_not_looked_for_again_unless_it_makes_it(tmp_path: Path) -> None:
+    Store.open(tmp_path).commit("draws", "stored", {"a": b"1"})
+    opened = Store.open(tmp_path)
+    store = Asked(opened._fs, opened._root, opened.uri)
+    batch = Batch(store)
+    batch.commit("draws", "held", {"a": b"1"})
+    assert set(batch.markers([("draws", key) for key in ("stored", "held", "none")])) == {("draws", "stored")}
+    assert [batch.has("draws", key) for key in ("held", "none", "none")] == [True, False, False]
+    assert store.asked == 0
+    assert batch.has("draws", "stored")
+    batch.commit("draws", "none", {"a": b"2"})
+    batch.flush()
+    assert batch.has("draws", "none")
+    assert batch.has("draws", "held")
 
 
 def test_a_batch_drops_what_it_holds_and_passes_on_the_rest(store: Store) -> None:

@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from madray.chain import Maker, read_numbers, write_numbers
 from madray.checkpoints import StoredCheckpoint
 from madray.errors import Damaged, Missing
 from madray.forest import RECORD, Draw, Order, RealOrder, RealSet, Source
 from madray.loops import PoolDraw, RealDraw, SyntheticDraw
+from madray.metrics import features
+from madray.metrics.features import extract
 from madray.plan import Forest, Plan, grow, plan
 from madray.references import build_reference
 from madray.samples import SampleSet
 from madray.spec.generators import AnyGenerator
-from madray.spec.metrics import FID, Identity
+from madray.spec.metrics import FID, AnyExtractor, Identity
 from madray.spec.reading import check_sweep
 from madray.store import Store
 from madray.streams import Stream
@@ -469,6 +472,25 @@ def test_where_no_other_real_samples_are_left_the_floor_has_no_value(store: Coun
     Maker(store).make_real_side(order)
     assert np.isnan(read_numbers(store, order.floors[0].key)["fid"])
     assert store.has("features", order.real.key)
+
+
+def test_metrics_of_the_same_samples_share_them_and_their_features(
+    store: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = plan_of(metrics=["variance", "fid", "precision_recall"], measure_bias=[0.5], generations=1)
+    for real in todo.real:
+        Maker(store).make_real_side(real)
+    seen: list[SampleSet] = []
+
+    def extracted(settings: AnyExtractor, samples: SampleSet) -> NDArray[np.float32]:
+        seen.append(samples)
+        return extract(settings, samples)
+
+    monkeypatch.setattr(features, "extract", extracted)
+    [order] = orders_of(todo)
+    numbers = Maker(store).make(order, unwatched)
+    assert len(numbers) == 6
+    assert [samples.provenance["lambda"] for samples in seen] == ["1.0", "0.5"]
 
 
 def test_a_measurement_without_its_real_side_is_missing_and_never_made_up(store: Counting) -> None:

@@ -25,7 +25,7 @@ HOUSE = Path(__file__).parents[1] / "madray"
 LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli"},
-    {"display", "status", "verify"},
+    {"display", "status", "submit", "verify"},
     {"running"},
     {"engine", "tracking", "report"},
     {"estimates", "results"},
@@ -61,14 +61,14 @@ FORBIDDEN: dict[str, set[str]] = {
 HEAVY = ("torch", "torchvision", "ray", "mlflow")
 
 HOMES: dict[str, set[str]] = {
-    "ray": {"engine"},
+    "ray": {"engine", "submit"},
     "matplotlib": {"report"},
     "mlflow": {"tracking"},
     "torchvision": {"references"},
     "torch": {"generators", "metrics", "theory", "samples", "streams", "testing", "engine"},
     "typer": {"cli"},
     "pydantic": {"spec"},
-    "yaml": {"spec"},
+    "yaml": {"spec", "submit"},
     "sklearn": {"generators", "references", "metrics", "report"},
 }
 """The units that may import a package at all."""

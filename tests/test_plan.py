@@ -402,6 +402,12 @@ def test_models_of_milliseconds_have_no_pictures() -> None:
     assert not any(kind == "pictures" for kind, _ in forest.artifacts())
 
 
+@pytest.mark.parametrize(("keep", "shown"), [("all", [1, 2, 3, 4]), ("every 3", [3, 4]), ("last", [4])])
+def test_mixtures_are_shown_where_they_are_kept(keep: str, shown: list[int]) -> None:
+    forest = one_chain(reference="gmm25", generator={"kind": "gmm", "components": 2}, keep=keep)
+    assert [t for t, picture in enumerate(chain_of(forest).pictures, start=1) if picture] == shown
+
+
 # What is kept
 
 

@@ -18,9 +18,12 @@ from madray.engine.local import execute_here
 from madray.engine.prepare import prepare
 from madray.engine.sweep import run
 from madray.errors import BadInput, Missing
+from madray.references import build_reference
+from madray.references.digits import read_digits
 from madray.spec.reading import check_sweep
+from madray.spec.references import Digits
 from madray.store import Store
-from madray.streams import Stream
+from madray.streams import EVALUATION, Stream
 
 PARTS = '''
 from madray.generators.gaussian import GaussianGenerator
@@ -115,6 +118,38 @@ def test_a_model_of_the_store_samples_what_was_measured(place: Path) -> None:
         & (frame["generation"] == 2)
     ]
     assert variance == pytest.approx(row["variance"].item(), rel=1e-6)
+
+
+def test_the_samples_that_were_measured_are_read_and_not_made_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("madray.results.build_generator", None)
+    one = madray.open(place)["grid"].generation({"loop": "fully_synthetic", "lambda": 0.5}, 2, seed=7)
+    measured = one.measured()
+    assert len(measured) == CHAIN["n_eval"]
+    assert measured.provenance["stream"] == "7/3/synthetic/2"
+    frame = madray.open(place)["grid"].table().set_index(["loop", "lambda", "seed", "generation"])
+    variance = float(np.trace(np.cov(measured.values.astype(float), rowvar=False)))
+    assert variance == pytest.approx(frame.loc[("fully_synthetic", 0.5, 7, 2), "variance"], rel=1e-6)
+
+
+def test_samples_that_were_not_kept_are_missing_and_the_message_says_how_to_keep_them(place: Path) -> None:
+    sweep = madray.open(place)["last"]
+    assert len(sweep.generation({}, 3).measured()) == CHAIN["n_eval"]
+    with pytest.raises(Missing, match="samples of generation 2, found none; try keep: all"):
+        sweep.generation({}, 2).measured()
+
+
+def test_real_samples_are_those_that_were_compared_with(tmp_path: Path) -> None:
+    chain = {**CHAIN, "reference": "digits", "generator": "gmm", "n_s": 200, "metrics": ["fid"]}
+    chain |= {"generator": {"kind": "gmm", "components": 2, "covariance": "diag"}, "generations": 1}
+    sweep = madray.run_chain(chain, store=tmp_path)
+    real = sweep.real()
+    assert real.values.shape == (50, 1, 8, 8)
+    expected = read_digits(Digits())
+    drawn = build_reference(Digits(), expected).draw(50, EVALUATION)
+    assert real.values.tobytes() == drawn.values.tobytes()
+    assert sweep.floors().keys() == {"fid"}
 
 
 def test_samples_are_the_same_each_time_and_fewer_are_the_beginning_of_more(place: Path) -> None:

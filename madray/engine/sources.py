@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from madray.errors import BadInput, Missing
-from madray.forest import Source
-from madray.keys import digest
+from madray.forest import Source, recorded_as
 from madray.parquet import to_parquet
 from madray.references import build_reference
 from madray.samples import SampleSet
@@ -53,7 +52,7 @@ class Sources:
 
         Raises: BadInput, if its data are neither in the data folder nor in the store.
         """
-        name = digest(chain.reference.canonical() | {"path": getattr(chain.reference, "path", "")})
+        name = recorded_as(chain.reference)
         if name not in self._known:
             self._known[name] = self._find(name, chain.reference)
         return self._known[name]

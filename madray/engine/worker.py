@@ -53,13 +53,13 @@ class Worker:
         small = [work for work in works if goes_with_others(work)]
         if any(isinstance(work, Calculation) for work in small):
             load_theory()
-        together = _Together(self._store)
+        together = _Together(self._store, tell)
         for work in small:
             if isinstance(work, Calculation):  # it may take as long as a fit, so that it is worth a word
                 tell(Progress(work.key, 0, "calculate", 0, 1))
+            together.begin(work)
             self._carry_out(together.maker, work, together.hold)
-            together.end(work, tell)
-        together.settle(tell)
+        together.settle()
         for work in works:
             if not goes_with_others(work):
                 self._carry_out(self._maker, work, tell)
@@ -75,10 +75,11 @@ class Worker:
                     numbers = make_calculation(maker.artifacts, work)
                     tell(CalculationMade(work.key, time.perf_counter() - started, numbers))
                 case Segment():
-                    work = self._begun(work)
-                    for order in work.orders:
+                    # What is left of it: another worker may have died over it.
+                    left = work.begun(maker.artifacts.markers(work.artifacts()))
+                    for order in left.orders:
                         at, t = order.generation.key, order.generation.t
-                        tell(_make(maker, work, order, tell))
+                        tell(_make(maker, left, order, tell))
         except Exception as error:  # whatever it is, it fails this piece of work and no other
             tell(_failed(work, at, t, error))
         else:
@@ -86,43 +87,42 @@ class Worker:
         while maker.artifacts.notes:
             tell(Note(maker.artifacts.notes.pop(0)))
 
-    def _begun(self, segment: Segment) -> Segment:
-        """What is left of a segment: another worker may have died over it."""
-        if not any(order.spent for order in segment.orders):
-            return segment
-        return segment.begun(self._store.markers(segment.artifacts()))
-
 
 class _Together:
-    """Small pieces of work that go into the store as one bundle, and are told when that is true."""
+    """Small pieces of work that go into the store as bundles, and are told when that is true."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tell: Tell) -> None:
         self._batch = Batch(store)
         self.maker = Maker(self._batch)
-        self._works: list[Work] = []
-        self._told: list[Event] = []
+        self._tell = tell
+        self._works: dict[str, Work] = {}
+        self._held: list[Event] = []
         self._begun = time.monotonic()
 
+    def begin(self, work: Work) -> None:
+        """A piece of work begins."""
+        self._works[work.id] = work
+
     def hold(self, event: Event) -> None:
-        """Keep an event until what it tells of is in the store."""
-        if not isinstance(event, Progress):
-            self._told.append(event)
-
-    def end(self, work: Work, tell: Tell) -> None:
-        """A piece of work ended. What has filled seconds is settled: a kill must not cost more."""
-        self._works.append(work)
+        """Keep an event until what it tells of is in the store. What has filled seconds is settled, be it in
+        the middle of a long chain: a kill must not cost more."""
+        if isinstance(event, Progress):
+            return
+        self._held.append(event)
         if time.monotonic() - self._begun > BATCH_SECONDS:
-            self.settle(tell)
+            self.settle()
 
-    def settle(self, tell: Tell) -> None:
+    def settle(self) -> None:
         """Write what is held, and tell it."""
         try:
             self._batch.flush()
         except Exception as error:  # nothing of it is made
-            self._told = [_failed(work, work.id, 0, error) for work in self._works]
-        for event in self._told:
-            tell(event)
-        self._works, self._told = [], []
+            self._held = [_failed(work, work.id, 0, error) for work in self._works.values()]
+        for event in self._held:
+            self._tell(event)
+            if isinstance(event, WorkMade | WorkFailed):
+                self._works.pop(event.id, None)
+        self._held = []
         self._begun = time.monotonic()
 
 

@@ -10,18 +10,15 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from madray.errors import BadInput
+from madray.generators.captured import captured
 from madray.generators.denoisers import Denoiser
-from madray.generators.diffusion import Epsilon, Schedule, ancestral, guided
+from madray.generators.devices import best_device, fits_memory
+from madray.generators.diffusion import Epsilon, Schedule, ancestral, ddim, guided, walk
 from madray.generators.folders import read_model, write_model
-from madray.generators.protocol import (
-    NO_CHECKPOINT,
-    Checkpoint,
-    Progress,
-    check_bias,
-    no_progress,
-)
+from madray.generators.fused import fused
+from madray.generators.protocol import NO_CHECKPOINT, Checkpoint, Progress, check_bias, no_progress
 from madray.generators.scaling import Scale
-from madray.generators.training import WATCH_EVERY, Pace, Training, refuse_bad
+from madray.generators.training import Pace, Training, Watch
 from madray.generators.weights import Weights
 from madray.samples import SampleSet
 from madray.spec.generators import DDPM
@@ -78,31 +75,19 @@ class DDPMGenerator:
         """
         settings, device = self.settings, best_device()
         scale = Scale.of(samples)
-        z = torch.from_numpy(scale.inwards(samples)).to(device)
-        spread = z.square().mean(dim=0).sqrt().cpu().numpy()
-        weights = self._become(scale, spread, samples.classes, device)
+        weights = self._become(scale, scale.spread(samples), samples.classes, device)
         weights.initialise(stream.child("weights").torch())
-        pace = Pace(settings.learning_rate, settings.warmup, settings.steps, settings.ema)
-        training = Training(weights, pace)
-
-        unlabelled = samples.classes or 0
-        labels = torch.full((len(z),), unlabelled)
-        if samples.labels is not None:
-            labels = torch.from_numpy(np.array(samples.labels))
-        batches = Batches(z, labels.to(device), unlabelled, self.schedule, settings)
-        losses = torch.zeros(WATCH_EVERY, device=device)
-        for step in range(training.restore(checkpoint), settings.steps):
-            noised, t, told, epsilon = batches.of(stream.child("step", step).torch(device))
-            loss = functional.mse_loss(self._denoiser(noised, t, told), epsilon)
-            weights.gradient.zero_()
-            loss.backward()  # type: ignore[no-untyped-call]
-            training.step(step)
-            losses[step % WATCH_EVERY] = loss.detach()
-            done = step + 1
-            if done % WATCH_EVERY == 0 or done == settings.steps:
-                refuse_bad(losses, done)
-                progress(done, settings.steps)
-            checkpoint.offer(done, training.state)
+        training = Training(
+            weights, Pace(settings.learning_rate, settings.warmup, settings.steps, settings.ema)
+        )
+        watch = Watch(training, steps=settings.steps, checkpoint=checkpoint, progress=progress)
+        batches = Batches(samples, scale, self.schedule, settings, device)
+        with fits_memory("batch", settings.batch):
+            gradient = captured(self._gradient, *batches.of(stream.child("example").torch(device)))
+            for step in range(training.restore(checkpoint), settings.steps):
+                loss = gradient(*batches.of(stream.child("step", step).torch(device)))
+                training.step(step)
+                watch.step(step, loss)
         weights.values.copy_(training.average)
 
     @torch.inference_mode()
@@ -127,27 +112,53 @@ class DDPMGenerator:
             )
         if labels is None and bias < 1:
             raise BadInput(f"expected λ = 1 without labels to guide by, got {bias}; try labelled samples")
+        with fits_memory("chunk", n):
+            z = self._walked(n, bias, stream, labels)
+        return SampleSet(self._scale.outwards(z.cpu().numpy()), labels, self.classes)
+
+    def _walked(self, n: int, bias: float, stream: Stream, labels: NDArray[np.int64] | None) -> torch.Tensor:
+        """x_0 of n samples; a CPU makes them part by part, of sizes that its caches hold."""
         settings, device = self.settings, self._weights.values.device
-        unlabelled = torch.full((n,), self.classes or 0, device=device)
-        y = unlabelled if labels is None else torch.from_numpy(np.array(labels)).to(device)
-        epsilon: Epsilon
-        if bias == 1:
-            epsilon = self._denoiser.labelled(y)
-        else:
-            epsilon = guided(self._denoiser.labelled(torch.cat([y, unlabelled])), bias)
+        unlabelled = torch.full((n,), self.classes or 0)
+        y = unlabelled if labels is None else torch.from_numpy(np.array(labels))
         bounds = None
         if settings.clip and (limits := self._scale.bounds()):
-            least, largest = limits
-            bounds = torch.from_numpy(least).to(device), torch.from_numpy(largest).to(device)
-        z = ancestral(
-            epsilon,
-            (n, *self._scale.mean.shape),
-            schedule=self.schedule,
-            variance=settings.posterior_variance,
-            bounds=bounds,
-            generator=stream.torch(device),
+            bounds = torch.from_numpy(limits[0]).to(device), torch.from_numpy(limits[1]).to(device)
+        steps = ancestral(self.schedule, settings.posterior_variance)
+        if settings.ddim_steps:
+            steps = ddim(self.schedule, settings.ddim_steps)
+        random = stream.torch(device)
+        return torch.cat(
+            [
+                walk(
+                    self._epsilon(part.to(device), bias),
+                    (len(part), *self._scale.mean.shape),
+                    schedule=self.schedule,
+                    steps=steps,
+                    bounds=bounds,
+                    generator=random,
+                )
+                for part in torch.split(y, n if device.type == "cuda" else self._denoiser.network.at_once)
+            ]
         )
-        return SampleSet(self._scale.outwards(z.cpu().numpy()), labels, self.classes)
+
+    def _epsilon(self, y: torch.Tensor, bias: float) -> Epsilon:
+        """The noise in samples of the classes y: as they are at λ = 1, below it guided away from no class."""
+        denoiser, device = self._denoiser, y.device
+        times = torch.arange(self.schedule.timesteps + 1, device=device)
+        x = torch.zeros((len(y), *self._scale.mean.shape), device=device)
+        if bias == 1:
+            told = denoiser.tell(y)
+            labelled = captured(fused(denoiser.labelled, device), x, times[:1], told)
+            return lambda x, t: labelled(x, times[t : t + 1], told)
+        told = denoiser.tell(torch.cat([y, torch.full_like(y, denoiser.unlabelled)]))
+        both = captured(fused(denoiser.both, device), x, times[:1], told)
+
+        def with_and_without(x: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+            made = both(x, times[t : t + 1], told)
+            return made[: len(y)], made[len(y) :]
+
+        return guided(with_and_without, bias)
 
     @property
     def classes(self) -> int | None:
@@ -184,26 +195,51 @@ class DDPMGenerator:
             spread=spread,
             width=self.settings.width,
             depth=self.settings.depth,
+            patch=self.settings.patch,
             device=device,
         )
         self._weights = Weights(self._denoiser, device)
+        self._loss = fused(self._squared_error, device)
         return self._weights
+
+    def _gradient(
+        self, noised: torch.Tensor, t: torch.Tensor, told: torch.Tensor, epsilon: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss of a batch, whose gradient is left with the weights."""
+        loss = self._loss(noised, t, told, epsilon)
+        self._weights.differentiate(loss)
+        return loss.detach()
+
+    def _squared_error(
+        self, noised: torch.Tensor, t: torch.Tensor, told: torch.Tensor, epsilon: torch.Tensor
+    ) -> torch.Tensor:
+        return functional.mse_loss(self._denoiser(noised, t, told), epsilon)
 
 
 class Batches:
-    """What the network is asked in a training step, and the answer: noised samples and their noise."""
+    """What the network is asked in a training step, and the answer: noised samples and their noise.
+
+    The training set lies on the device as it is, images as bytes; only a batch of it is ever scaled.
+    """
 
     def __init__(
         self,
-        z: torch.Tensor,
-        labels: torch.Tensor,
-        unlabelled: int,
+        samples: SampleSet,
+        scale: Scale,
         schedule: Schedule,
         settings: DDPM,
+        device: torch.device,
     ) -> None:
-        signal = torch.from_numpy(schedule.signal).to(z.device).view(-1, *(1 for _ in z.shape[1:]))
+        signal = torch.from_numpy(schedule.signal).to(device).view(-1, *(1 for _ in samples.shape))
         self._keep, self._add = signal.sqrt().float(), (1 - signal).sqrt().float()
-        self._z, self._labels, self._unlabelled = z, labels, unlabelled
+        self._values = torch.from_numpy(samples.values).to(device)
+        self._mean = torch.from_numpy(scale.mean).to(device)
+        self._unit = scale.unit or 1.0
+        self._unlabelled = samples.classes or 0
+        labels = torch.full((len(samples),), self._unlabelled)
+        if samples.labels is not None:
+            labels = torch.from_numpy(np.array(samples.labels))
+        self._labels = labels.to(device)
         self._size, self._dropout, self._timesteps = (
             settings.batch,
             settings.label_dropout,
@@ -212,16 +248,12 @@ class Batches:
 
     def of(self, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """x_t, t, labels (some of them dropped) and ε, all from this generator."""
-        device, size = self._z.device, self._size
-        chosen = torch.randint(len(self._z), (size,), generator=random, device=device)
+        device, size = self._values.device, self._size
+        chosen = torch.randint(len(self._values), (size,), generator=random, device=device)
         t = torch.randint(1, self._timesteps + 1, (size,), generator=random, device=device)
-        epsilon = torch.randn((size, *self._z.shape[1:]), generator=random, device=device)
+        epsilon = torch.randn((size, *self._mean.shape), generator=random, device=device)
         dropped = torch.rand(size, generator=random, device=device) < self._dropout
         told = self._labels.index_select(0, chosen).masked_fill_(dropped, self._unlabelled)
-        kept = self._keep.index_select(0, t) * self._z.index_select(0, chosen)
+        z = (self._values.index_select(0, chosen) - self._mean) / self._unit
+        kept = self._keep.index_select(0, t) * z
         return kept.addcmul_(self._add.index_select(0, t), epsilon), t, told, epsilon
-
-
-def best_device() -> torch.device:
-    """A CUDA device where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

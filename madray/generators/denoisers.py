@@ -1,7 +1,7 @@
-"""Networks that see the noise in what is noised: an MLP for vectors and small images, else a small U-Net.
+"""What sees the noise in what is noised: a network, its scales, its sense of time and its classes.
 
-Neither network sees data as they are, nor makes ε itself. For data z_0 of mean 0 and standard deviations τ
-(one for each coordinate), and z_t = √ᾱ_t z_0 + √(1 − ᾱ_t) ε,
+The network neither sees data as they are, nor makes ε itself. For data z_0 of mean 0 and standard deviations
+τ (one for each coordinate), and z_t = √ᾱ_t z_0 + √(1 − ᾱ_t) ε,
 
     ε(z, t, y) = √(1 − ᾱ_t) / v_t · z + √ᾱ_t τ / √v_t · F(z / √u_t, t, y),
     v_t = ᾱ_t τ² + 1 − ᾱ_t,   u_t = ᾱ_t mean(τ²) + 1 − ᾱ_t
@@ -16,31 +16,17 @@ for each coordinate; its use for a DDPM is ours.
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-from typing import Protocol
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from madray.generators.diffusion import Epsilon, Schedule
-
-TIME_FEATURES = 64
-"""How many numbers tell a network the time."""
+from madray.generators.diffusion import Schedule
+from madray.generators.networks import MLP, TIME_FEATURES, Network, Seen, UNet
 
 LARGEST_FLAT = 8
 """Images up to this height and width go to the MLP."""
-
-
-class Network(Protocol):
-    """F(z, condition); `condition` is a linear map of time features and the class, shape (n, `told`)."""
-
-    told: int
-
-    def __call__(self, z: Tensor, condition: Tensor) -> Tensor: ...
 
 
 class Denoiser(nn.Module):
@@ -51,7 +37,7 @@ class Denoiser(nn.Module):
         classes: how many there are; one more index, `classes` itself, stands for "no label".
         schedule: of the noise.
         spread: τ, shape `shape`.
-        width, depth: of the network, as the settings say.
+        width, depth, patch: of the network, as the settings say.
     """
 
     def __init__(
@@ -63,17 +49,19 @@ class Denoiser(nn.Module):
         spread: NDArray[np.float32],
         width: int,
         depth: int,
+        patch: int,
         device: torch.device,
     ) -> None:
         super().__init__()
         # Built without memory, and so without a draw from torch's global generator; `Weights` fills it.
         with torch.device("meta"):
             self.network: Network = (
-                UNet(shape[0], max(width // 8, 1), depth)
+                UNet(shape, patch=patch, channels=max(width // 4, 1), depth=depth)
                 if len(shape) == 3 and max(shape[1:]) > LARGEST_FLAT
-                else MLP(math.prod(shape), width, depth)
+                else MLP(shape, width, depth)
             )
             self.condition = nn.Linear(TIME_FEATURES + classes + 1, self.network.told)
+        self.unlabelled = classes
 
         def table(values: NDArray[np.float64]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(device)
@@ -92,109 +80,37 @@ class Denoiser(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """ε of n inputs, each at a time and with a class of its own: shapes (n, *shape), (n,) and (n,)."""
+        time = self.time.index_select(0, t)
+        condition = self.condition(torch.cat([time, self.label.index_select(0, y)], dim=1))
+        return self._scaled(self.network.decode(self._encode(z, t), condition), z, t)
 
-        def at(table: Tensor) -> Tensor:
-            return table.index_select(0, t)
+    def labelled(self, z: Tensor, t: Tensor, told: Tensor) -> Tensor:
+        """ε of n inputs that share their time, shape (1,); `told` is what `tell` says of their classes."""
+        return self._scaled(self.network.decode(self._encode(z, t), told + self._times(t)), z, t)
 
-        condition = self.condition(torch.cat([at(self.time), self.label.index_select(0, y)], dim=1))
-        made = self.network(z * at(self.into), condition)
-        return torch.addcmul(at(self.skip) * z, at(self.out), made)
+    def both(self, z: Tensor, t: Tensor, told: Tensor) -> Tensor:
+        """ε of n inputs that share their time, shape (1,), in 2n rows: with the classes, and without.
 
-    def labelled(self, y: Tensor) -> Epsilon:
-        """ε of n inputs that share their time, with the classes y, shape (n,).
-
-        What depends on time or class alone is computed here, once for all steps.
+        `told` is what `tell` says of the classes and, in n rows more, of none. From where the network learns
+        of the label on, all is one batch; what comes before is done once.
         """
-        weight = self.condition.weight
-        times = functional.linear(self.time, weight[:, :TIME_FEATURES], self.condition.bias)
-        labels = weight[:, TIME_FEATURES:].T[y]
+        twice = tuple(torch.cat([each, each]) for each in self._encode(z, t))
+        return self._scaled(self.network.decode(twice, told + self._times(t)), torch.cat([z, z]), t)
 
-        def epsilon(z: Tensor, t: int) -> Tensor:
-            made = self.network(z * self.into[t], labels + times[t])
-            return made.mul_(self.out[t]).addcmul_(self.skip[t], z)
+    def tell(self, y: Tensor) -> Tensor:
+        """The term of the condition that depends on the class alone, shape (n, `network.told`)."""
+        return self.condition.weight[:, TIME_FEATURES:].T[y]
 
-        return epsilon
+    def _times(self, t: Tensor) -> Tensor:
+        """The term that depends on time alone."""
+        weight, bias = self.condition.weight[:, :TIME_FEATURES], self.condition.bias
+        return functional.linear(self.time.index_select(0, t), weight, bias)
 
+    def _encode(self, z: Tensor, t: Tensor) -> Seen:
+        return self.network.encode(z * self.into.index_select(0, t), self.time.index_select(0, t))
 
-class MLP(nn.Module):
-    """Hidden layers of one width, with SiLU; the condition is a bias of the first."""
-
-    def __init__(self, size: int, width: int, depth: int) -> None:
-        super().__init__()
-        self.told = width
-        self.first = nn.Linear(size, width, bias=False)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
-        self.last = nn.Linear(width, size)
-
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        h = functional.silu(torch.addmm(condition, z.flatten(1), self.first.weight.T))
-        for layer in self.hidden:
-            h = functional.silu(layer(h))
-        made: Tensor = self.last(h)
-        return made.view_as(z)
-
-
-class UNet(nn.Module):
-    """Two residual blocks a level, one on the way down and one on the way up, and one at the bottom.
-
-    Level l has min(2^l, 4) times the channels of the first, at half the size of the level above (rounded
-    up, so that any size will do).
-    """
-
-    def __init__(self, colours: int, channels: int, depth: int) -> None:
-        super().__init__()
-        self.told = told = 4 * channels
-        widths = [channels * min(2**level, 4) for level in range(depth)]
-        steps = list(pairwise(widths))
-        self.first = nn.Conv2d(colours, channels, 3, padding=1)
-        self.down = nn.ModuleList(Block(width, width, told) for width in widths)
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in steps)
-        self.bottom = Block(widths[-1], widths[-1], told)
-        self.up = nn.ModuleList(Block(2 * width, width, told) for width in reversed(widths))
-        self.grow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in reversed(steps))
-        self.norm = group_norm(channels)
-        self.last = nn.Conv2d(channels, colours, 3, padding=1)
-
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        condition = functional.silu(condition)
-        h = self.first(z)
-        kept: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            h = block(h, condition)
-            kept.append(h)
-            if level < len(self.shrink):
-                h = self.shrink[level](h)
-        h = self.bottom(h, condition)
-        for level, block in enumerate(self.up):
-            across = kept.pop()
-            if level:
-                h = self.grow[level - 1](functional.interpolate(h, size=across.shape[-2:]))
-            h = block(torch.cat([h, across], dim=1), condition)
-        made: Tensor = self.last(functional.silu(self.norm(h)))
-        return made
-
-
-class Block(nn.Module):
-    """Two convolutions and a way around them; the condition shifts the channels in between."""
-
-    def __init__(self, into: int, out: int, told: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = group_norm(into), group_norm(out)
-        self.conv1 = nn.Conv2d(into, out, 3, padding=1)
-        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
-        self.shift = nn.Linear(told, out)
-        self.around = nn.Conv2d(into, out, 1) if into != out else nn.Identity()
-
-    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
-        new = self.conv1(functional.silu(self.norm1(h))) + self.shift(condition)[:, :, None, None]
-        new = self.conv2(functional.silu(self.norm2(new)))
-        added: Tensor = new + self.around(h)
-        return added
-
-
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Groups of at least 4 channels, 8 groups at most."""
-    return nn.GroupNorm(math.gcd(8, max(channels // 4, 1)) if channels % 4 == 0 else 1, channels)
+    def _scaled(self, made: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        return torch.addcmul(self.skip.index_select(0, t) * z, self.out.index_select(0, t), made)
 
 
 def time_features(timesteps: int) -> NDArray[np.float64]:

@@ -1,9 +1,10 @@
-"""The arithmetic of diffusion: noise schedules, ancestral sampling, guidance; with no network in it."""
+"""The arithmetic of diffusion: noise schedules, steps of sampling, guidance; with no network in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ Array = NDArray[np.float64]
 
 Epsilon = Callable[[torch.Tensor, int], torch.Tensor]
 """(x_t, t) → the noise ε that is thought to be in x_t, of x_t's shape."""
+
+TwoEpsilons = Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
+"""(x_t, t) → ε with labels, and ε without."""
 
 LARGEST_BETA = 0.999
 """Nichol and Dhariwal's cap on β_t, which keeps the last steps from dividing by 0."""
@@ -87,53 +91,84 @@ class Schedule:
         return float(a), float(b), float(noise_before / noise * beta)
 
 
-def ancestral(
+@dataclass(frozen=True)
+class Step:
+    """x_t → x_s, s < t: x_s = a x̂_0 + b x_t + σ z with z ~ N(0, 1)."""
+
+    t: int
+    a: float
+    b: float
+    sigma: float
+
+
+def ancestral(schedule: Schedule, variance: Literal["beta", "posterior"]) -> list[Step]:
+    """T steps from q(x_{t−1} | x_t, x̂_0) with σ_t² = β_t, or β̃_t of the posterior. The last adds no noise.
+
+    Source: Ho, Jain and Abbeel 2020 (arXiv:2006.11239), algorithm 2, with x̂_0 written out.
+    """
+    steps = []
+    for t in range(schedule.timesteps, 0, -1):
+        a, b, posterior = schedule.posterior(t)
+        sigma2 = float(schedule.beta[t]) if variance == "beta" else posterior
+        steps.append(Step(t, a, b, sigma2**0.5 if t > 1 else 0.0))
+    return steps
+
+
+def ddim(schedule: Schedule, count: int) -> list[Step]:
+    """`count` steps without noise, at times evenly apart: x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s) ε(x_t, t).
+
+    Source: Song, Meng and Ermon 2021 (arXiv:2010.02502), eq. 12 with σ = 0.
+
+    >>> [step.t for step in ddim(Schedule.cosine(10), 3)]
+    [10, 7, 3]
+    """
+    times = np.rint(np.linspace(schedule.timesteps, 0, count + 1)).astype(int)
+    steps = []
+    for t, s in pairwise(times.tolist()):
+        b = ((1 - schedule.signal[s]) / (1 - schedule.signal[t])) ** 0.5
+        a = schedule.signal[s] ** 0.5 - b * schedule.signal[t] ** 0.5
+        steps.append(Step(t, float(a), float(b), 0.0))
+    return steps
+
+
+def walk(
     epsilon: Epsilon,
     shape: tuple[int, ...],
     *,
     schedule: Schedule,
-    variance: Literal["beta", "posterior"],
+    steps: Sequence[Step],
     bounds: tuple[torch.Tensor, torch.Tensor] | None,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """x_0 from x_T ~ N(0, 1), step by step from q(x_{t−1} | x_t, x̂_0).
-
-        x̂_0 = (x_t − √(1 − ᾱ_t) ε(x_t, t)) / √ᾱ_t,   x_{t−1} = a x̂_0 + b x_t + σ_t z
-
-    The last step adds no noise.
+    """x_0 from x_T ~ N(0, 1), step by step, with x̂_0 = (x_t − √(1 − ᾱ_t) ε(x_t, t)) / √ᾱ_t.
 
     Args:
-        epsilon: the noise in x_t; called T times, with t = T … 1.
+        epsilon: the noise in x_t; called once a step.
         shape: of what is made, the number of samples first.
-        variance: σ_t² = β_t, or β̃_t of the posterior.
         bounds: between which x̂_0 is clipped, shapes of one sample; None for numbers without bounds.
         generator: gives x_T and every z; what is made lies on its device.
 
     Returns: x_0, float32.
-
-    Source: Ho, Jain and Abbeel 2020 (arXiv:2006.11239), algorithm 2, with x̂_0 written out.
     """
     x = torch.randn(shape, generator=generator, device=generator.device)
     noise = torch.empty_like(x)
-    for t in range(schedule.timesteps, 0, -1):
-        a, b, posterior = schedule.posterior(t)
-        signal = schedule.signal[t]
+    for step in steps:
+        signal = float(schedule.signal[step.t])
         x0 = torch.mul(x, signal**-0.5)
-        x0.add_(epsilon(x, t), alpha=-(((1 - signal) / signal) ** 0.5))
+        x0.add_(epsilon(x, step.t), alpha=-(((1 - signal) / signal) ** 0.5))
         if bounds:
             x0.clamp_(*bounds)
-        x.mul_(b).add_(x0, alpha=a)
-        if t > 1:
-            sigma = (schedule.beta[t] if variance == "beta" else posterior) ** 0.5
-            x.add_(noise.normal_(generator=generator), alpha=sigma)
+        x.mul_(step.b).add_(x0, alpha=step.a)
+        if step.sigma:
+            x.add_(noise.normal_(generator=generator), alpha=step.sigma)
     return x
 
 
-def guided(conditional_and_not: Epsilon, bias: float) -> Epsilon:
+def guided(both: TwoEpsilons, bias: float) -> Epsilon:
     """Classifier-free guidance by λ: ε = (1 + w) ε(x, y) − w ε(x) with w = 1/λ − 1.
 
     Args:
-        conditional_and_not: ε of 2n inputs, the first n with their labels, the others without.
+        both: ε with the labels, and without.
         bias: λ in (0, 1]; 1 would need no guidance.
 
     Source: Ho and Salimans 2021 (arXiv:2207.12598), eq. 6; λ from Alemohammad et al. 2023.
@@ -141,7 +176,7 @@ def guided(conditional_and_not: Epsilon, bias: float) -> Epsilon:
     w = 1 / bias - 1
 
     def epsilon(x: torch.Tensor, t: int) -> torch.Tensor:
-        labelled, unlabelled = conditional_and_not(torch.cat([x, x]), t).chunk(2)
+        labelled, unlabelled = both(x, t)
         return torch.lerp(unlabelled, labelled, 1 + w)
 
     return epsilon

@@ -15,7 +15,7 @@ from madray.generators.couplings import Couplings
 from madray.generators.folders import read_model, write_model
 from madray.generators.protocol import NO_CHECKPOINT, Checkpoint, Progress, check_bias, no_progress
 from madray.generators.standard import Standard
-from madray.generators.training import WATCH_EVERY, Pace, Training, refuse_bad
+from madray.generators.training import Pace, Training, Watch
 from madray.generators.vectors import Frame
 from madray.generators.weights import Weights
 from madray.samples import SampleSet
@@ -90,18 +90,13 @@ class FlowGenerator:
         epochs = Epochs(z, settings.batch, stream)
         steps = settings.epochs * epochs.length if standard.varying else 0
         training = Training(weights, Pace(settings.learning_rate, warmup=0, steps=steps, ema=0.0))
-        losses = torch.zeros(WATCH_EVERY)
+        watch = Watch(training, steps=steps, checkpoint=checkpoint, progress=progress)
         for step in range(training.restore(checkpoint), steps):
             loss = -log_density(flow, epochs.batch(step)).mean()
             weights.gradient.zero_()
             loss.backward()  # type: ignore[no-untyped-call]
             training.step(step)
-            losses[step % WATCH_EVERY] = loss.detach()
-            done = step + 1
-            if done % WATCH_EVERY == 0 or done == steps:
-                refuse_bad(losses, done)
-                progress(done, steps)
-            checkpoint.offer(done, training.state)
+            watch.step(step, loss)
         self._become(frame, standard, flow, weights)
         found = self.log_likelihood(samples.take(held_out)) if len(held_out) else None
         self.held_out_log_likelihood = None if found is None else float(found.mean())

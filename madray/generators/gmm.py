@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from madray.generators.covariances import SHAPES
 from madray.generators.folders import read_model, write_model
-from madray.generators.gaussian import symmetric_root
+from madray.generators.mixture import Mixture, begin, maximise
 from madray.generators.protocol import NO_CHECKPOINT, Checkpoint, Progress, check_bias, no_progress
+from madray.generators.seeding import spread_centres
+from madray.generators.standard import Standard
 from madray.generators.vectors import Frame
 from madray.samples import SampleSet
 from madray.spec.generators import GMM
@@ -19,18 +21,29 @@ from madray.streams import Stream
 
 Array = NDArray[np.float64]
 
+TRIAL_STEPS = 3
+"""Of EM, after which the likeliest of several starts is known well enough: a component that k-means++ laid
+across two clusters stays there."""
+
 
 class GMMGenerator:
-    """p(x) = Σ_k π_k N(x; μ_k, Σ_k), by scikit-learn's EM from k-means++ centres.
+    """p(x) = Σ_k π_k N(x; μ_k, Σ_k), by EM from the likeliest of some k-means++ starts.
 
     λ samples component k, with its weight π_k unchanged, from N(μ_k, λΣ_k); λ = 0 gives the centres
     alone. That reading of λ for a mixture is ours. A training set of fewer distinct points than
-    components gets as many components as it has points. `regularization` is added to every
-    variance, so no covariance is singular; where rounding makes one indefinite all the same, the
-    regularization grows tenfold until EM can go on. Images are vectors of pixels / 255, as in
-    `GaussianGenerator`. Samples carry no labels.
+    components gets as many components as it has points.
 
-    Source: Dempster, Laird and Rubin 1977; k-means++ of Arthur and Vassilvitskii 2007.
+    Coordinates are standardised one by one, or all by one unit where components are spheres; one that never
+    varies in the training set comes back as it is. The variance of a component along any direction is at
+    least `regularization` in these units, so the floor shrinks with the data: a loop's variance does not stop
+    at it. Images are vectors of pixels / 255, as in `GaussianGenerator`. Samples carry no labels.
+
+    EM is our own (`madray.generators.mixture`): scikit-learn's goes the same steps to the same likelihood,
+    but for 25 components in the plane they take eight times as long; `analysis/bench/gmm_chain.py` measures
+    both.
+
+    Source: Alemohammad et al. 2023 (arXiv:2307.01850), appendix B.2; that short runs of EM choose the start
+    of a long one is Biernacki, Celeux and Govaert 2003. The numbers of components, starts and steps are ours.
 
     >>> model = GMMGenerator(GMM(components=3))
     >>> points = SampleSet(np.repeat(np.float32([[0, 0], [8, 8]]), 50, axis=0))
@@ -38,13 +51,6 @@ class GMMGenerator:
     >>> sorted(model.means.round(6).tolist()), model.weights.round(6).tolist()
     ([[0.0, 0.0], [8.0, 8.0]], [0.5, 0.5])
     """
-
-    weights: Array
-    """π, shape (k,), float64; sums to 1."""
-    means: Array
-    """μ_k, shape (k, d), float64."""
-    covariances: Array
-    """Σ_k, float64: (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical."""
 
     def __init__(self, settings: GMM) -> None:
         self.settings = settings
@@ -57,112 +63,98 @@ class GMMGenerator:
         checkpoint: Checkpoint = NO_CHECKPOINT,
         progress: Progress = no_progress,
     ) -> None:
-        """Fit by EM in float64; the seed of the k-means++ centres is `stream`'s."""
-        from sklearn.exceptions import ConvergenceWarning
-
-        points = samples.flat().astype(np.float64)
-        components = distinct_rows(points, at_most=self.settings.components)
-        if len(points) == 1:
-            points = np.repeat(points, 2, axis=0)  # scikit-learn fits nothing to one sample
-        with warnings.catch_warnings():
-            # EM that stops at `max_iterations` is what the settings ask for.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = self._em(points, components, seed=stream.integer())
-        self.weights = fitted.weights_ / fitted.weights_.sum()
-        self.means, self.covariances = fitted.means_, fitted.covariances_
-        self._frame = Frame.around(samples)
-        self._roots: NDArray[np.float32] | None = None
+        """Fit by EM in float64; the centres of start i come from `stream`/i."""
+        standard = SHAPES[self.settings.covariance].standard(samples.flat())
+        z = np.ascontiguousarray(standard.inwards(samples.flat()).T)
+        self._frame, self._standard = Frame.around(samples), standard
+        self._mixture = self._fit(z, stream)
 
     def sample(
         self, n: int, *, bias: float, stream: Stream, labels: NDArray[np.int64] | None = None
     ) -> SampleSet:
-        """n samples: a component k by its weight, then x = μ_k + √λ R_k z with R_k R_k = Σ_k.
+        """n samples: a component k by its weight, then one of N(μ_k, λΣ_k).
 
         Returns: values of shape (n, *shape), float32 (uint8 of images), without labels.
 
         Raises: BadInput, if λ is outside [0, 1].
         """
         check_bias(bias)
-        if self._roots is None:
-            self._roots = self._make_roots().astype(np.float32)
-        random = stream.numpy()
-        chosen = random.choice(len(self.weights), size=n, p=self.weights)
-        points = random.standard_normal((n, self.means.shape[1]), dtype=np.float32)
-        if self._roots.ndim == 2:  # diagonal: a standard deviation for each coordinate of each component
-            points *= self._roots[chosen]
-        else:
-            for k in range(len(self.weights)):
-                mine = chosen == k
-                points[mine] = points[mine] @ self._roots[k]
-        points *= np.float32(bias**0.5)
-        points += self.means.astype(np.float32)[chosen]
-        return self._frame.samples(points)
+        z = self._mixture.scaled(bias).sample(n, stream.numpy())
+        return self._frame.samples(self._standard.outwards(z))
+
+    def log_likelihood(self, samples: SampleSet, *, bias: float = 1.0) -> Array:
+        """log p of each sample at λ, in nats: the density of the coordinates that varied in the training set.
+
+        Args:
+            bias: λ in (0, 1].
+
+        Returns: shape (n,).
+
+        Raises: BadInput, if λ is outside (0, 1].
+        """
+        check_bias(bias, zero=False)
+        z = self._standard.inwards(samples.flat()).T
+        return self._mixture.scaled(bias).log_density(z) - self._standard.log_volume
 
     @property
     def classes(self) -> int | None:
         """None: the model knows no labels."""
         return None
 
+    @property
+    def weights(self) -> Array:
+        """π, shape (k,), float64; sums to 1."""
+        return self._mixture.weights
+
+    @property
+    def means(self) -> Array:
+        """μ_k in units of the data, shape (k, d), float64."""
+        unit = self._standard.unit
+        means = np.tile(self._standard.mean, (len(self.weights), 1))
+        means[:, unit > 0] += self._mixture.means * unit[unit > 0]
+        return means
+
+    @property
+    def covariances(self) -> Array:
+        """Σ_k in units of the data, shape (k, d, d), float64, whatever `covariance` says of their shape."""
+        unit = self._standard.unit
+        varies = np.flatnonzero(unit)
+        covariances = np.zeros((len(self.weights), len(unit), len(unit)))
+        found = self._mixture.covariances.matrices() * np.outer(unit[varies], unit[varies])
+        covariances[:, varies[:, np.newaxis], varies] = found
+        return covariances
+
+    @property
+    def mean(self) -> Array:
+        """Σ_k π_k μ_k in units of the data, shape (d,), float64: the mean of samples, whatever λ is."""
+        mean: Array = self.weights @ self.means
+        return mean
+
     def save(self, folder: Path) -> None:
-        """Write weights, means and covariances."""
-        arrays = {"weights": self.weights, "means": self.means, "covariances": self.covariances}
-        write_model(folder, arrays, self._frame.told())
+        """Write weights, means, roots of the covariances, and what standardises the data."""
+        mixture = self._mixture
+        arrays = {"weights": mixture.weights, "means": mixture.means, "roots": mixture.covariances.roots}
+        write_model(folder, {**arrays, **self._standard.arrays()}, self._frame.told())
 
     def load(self, folder: Path) -> None:
         """Become what was saved there.
 
         Raises: Damaged, if it is not whole.
         """
-        arrays, told = read_model(folder, arrays=["weights", "means", "covariances"], told=["shape", "image"])
-        self.weights, self.means = arrays["weights"], arrays["means"]
-        self.covariances = arrays["covariances"]
-        self._frame = Frame.read(told)
-        self._roots = None
+        names = ["weights", "means", "roots", "mean", "unit"]
+        arrays, told = read_model(folder, arrays=names, told=["shape", "image"])
+        covariances = SHAPES[self.settings.covariance].kind(arrays["roots"])
+        self._mixture = Mixture(arrays["weights"], arrays["means"], covariances)
+        self._frame, self._standard = Frame.read(told), Standard.read(arrays)
 
-    def _em(self, points: Array, components: int, *, seed: int) -> Any:
-        from sklearn.mixture import GaussianMixture
-
-        for attempt in range(GROWTHS):
-            model = GaussianMixture(
-                components,
-                covariance_type=self.settings.covariance,
-                tol=self.settings.tolerance,
-                max_iter=self.settings.max_iterations,
-                n_init=self.settings.restarts,
-                reg_covar=self.settings.regularization * 10.0**attempt,
-                init_params="k-means++",
-                random_state=seed,
-            )
-            try:
-                return model.fit(points)
-            except ValueError:  # "ill-defined empirical covariance": rounding outdid the regularization
-                if attempt == GROWTHS - 1:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _make_roots(self) -> Array:
-        """(k, d, d) symmetric roots, or (k, d) standard deviations."""
-        k, d = self.means.shape
-        if self.settings.covariance == "full":
-            return symmetric_root(self.covariances)
-        if self.settings.covariance == "tied":
-            return np.broadcast_to(symmetric_root(self.covariances), (k, d, d))
-        return np.broadcast_to(np.sqrt(self.covariances.reshape(k, -1)), (k, d))
-
-
-GROWTHS = 12
-"""How often the regularization may grow before a covariance that stays indefinite is an error."""
-
-
-def distinct_rows(points: Array, *, at_most: int) -> int:
-    """How many different rows there are, counted no further than `at_most`.
-
-    >>> distinct_rows(np.array([[0.0], [-0.0], [1.0]]), at_most=5)
-    2
-    """
-    seen: set[bytes] = set()
-    for row in points + 0.0:  # -0.0 + 0.0 is 0.0, so that equal rows have equal bytes
-        seen.add(row.tobytes())
-        if len(seen) == at_most:
-            break
-    return len(seen)
+    def _fit(self, z: Array, stream: Stream) -> Mixture:
+        """Of standardised points, shape (d, n)."""
+        settings = self.settings
+        shape, floor = SHAPES[settings.covariance], settings.regularization
+        step = partial(maximise, z, shape=shape, floor=floor, tolerance=settings.tolerance)
+        tried = []
+        for start in range(settings.restarts):
+            centres = spread_centres(z, settings.components, stream.child(start).numpy())
+            tried.append(step(begin(z, centres, shape=shape, floor=floor), max_steps=TRIAL_STEPS))
+        best = max(tried, key=lambda fit: fit.log_likelihood)
+        return step(best.mixture, max_steps=settings.max_iterations).mixture

@@ -54,6 +54,11 @@ class Scale:
         """All but the mean, as JSON."""
         return {"unit": self.unit, "image": self.image}
 
+    def spread(self, samples: SampleSet) -> Array32:
+        """The standard deviation of each coordinate of z, shape of a sample."""
+        std: NDArray[np.float64] = samples.values.std(axis=0, dtype=np.float64)
+        return (std / (self.unit or 1)).astype(np.float32)
+
     def inwards(self, samples: SampleSet) -> Array32:
         """z of each sample, shape (n, *shape)."""
         return (samples.values - self.mean) / np.float32(self.unit or 1)

@@ -40,6 +40,18 @@ class Standard:
         return Standard(points.mean(axis=0, dtype=np.float64), points.std(axis=0, dtype=np.float64))
 
     @staticmethod
+    def in_one_unit(points: NDArray[np.float32]) -> Standard:
+        """Of a training set, with one unit for all coordinates that vary, so that spheres stay spheres.
+
+        >>> Standard.in_one_unit(np.float32([[1, 5, 2], [3, 5, 16]])).unit.tolist()
+        [5.0, 0.0, 5.0]
+        """
+        own = Standard.of(points)
+        varies = own.unit > 0
+        unit = np.sqrt(np.mean(np.square(own.unit), where=varies)) if varies.any() else 0.0
+        return Standard(own.mean, np.where(varies, unit, 0.0))
+
+    @staticmethod
     def read(arrays: Mapping[str, NDArray[Any]]) -> Standard:
         """The one that these arrays hold."""
         return Standard(arrays["mean"], arrays["unit"])

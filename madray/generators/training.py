@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from madray.errors import Damaged
-from madray.generators.protocol import Checkpoint, State
+from madray.generators.protocol import Checkpoint, Progress, State
 from madray.generators.weights import Weights
-
-BETA1, BETA2 = 0.9, 0.999
 
 WATCH_EVERY = 50
 """Steps between two looks at the loss and two words of progress."""
@@ -40,19 +39,20 @@ def average_decay(step: int, longest: float) -> float:
 
 @dataclass(frozen=True)
 class Pace:
-    """How an optimizer moves: peak, warm-up and length of the learning rate, and the average's decay."""
+    """How Adam moves: peak, warm-up and length of the learning rate, the average's decay, and its β."""
 
     peak: float
     warmup: int
     steps: int
     ema: float
+    betas: tuple[float, float] = (0.9, 0.999)
 
 
 class Training:
     """Weights, their average, and Adam's moments: all that a fit carries from step to step.
 
-    Adam with β = (0.9, 0.999) and ε = 10⁻⁸, on one vector: torch's own takes longer to find out what it
-    was given than to step a small network.
+    Adam with ε = 10⁻⁸, on one vector: torch's own takes longer to find out what it was given than to step a
+    small network.
 
     Source: Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1, in the order of the end of its section 2.
     """
@@ -68,15 +68,16 @@ class Training:
         """Move the weights along their gradient, and the average after them; `step` counts from 0."""
         pace, gradient = self.pace, self.weights.gradient
         rate = learning_rate(step, peak=pace.peak, warmup=pace.warmup, steps=pace.steps)
-        young = (1 - BETA2 ** (step + 1)) ** 0.5  # both moments start at 0, and are too small at first
-        self.first.lerp_(gradient, 1 - BETA1)
-        self.second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        beta1, beta2 = pace.betas
+        young = (1 - beta2 ** (step + 1)) ** 0.5  # both moments start at 0, and are too small at first
+        self.first.lerp_(gradient, 1 - beta1)
+        self.second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         size = torch.sqrt(self.second, out=self._scratch).add_(1e-8 * young)
-        self.weights.values.addcdiv_(self.first, size, value=-rate * young / (1 - BETA1 ** (step + 1)))
+        self.weights.values.addcdiv_(self.first, size, value=-rate * young / (1 - beta1 ** (step + 1)))
         self.average.lerp_(self.weights.values, 1 - average_decay(step, pace.ema))
 
     def state(self) -> State:
-        """Copies of all that `restore` needs."""
+        """Copies of all that `read` needs."""
         return {name: np.array(vector.cpu().numpy()) for name, vector in self._vectors().items()}
 
     def restore(self, checkpoint: Checkpoint) -> int:
@@ -87,7 +88,14 @@ class Training:
         found = checkpoint.restore()
         if found is None:
             return 0
-        done, state = found
+        self.read(found[1])
+        return found[0]
+
+    def read(self, state: State) -> None:
+        """Go on from a state.
+
+        Raises: Damaged, if it is one of other weights.
+        """
         for name, vector in self._vectors().items():
             if name not in state or state[name].shape != tuple(vector.shape):
                 raise Damaged(
@@ -95,7 +103,6 @@ class Training:
                     f"{state[name].shape if name in state else 'none'}; try removing it"
                 )
             vector.copy_(torch.from_numpy(np.array(state[name])))
-        return done
 
     def _vectors(self) -> dict[str, torch.Tensor]:
         return {
@@ -106,16 +113,48 @@ class Training:
         }
 
 
-def refuse_bad(losses: torch.Tensor, done: int) -> None:
-    """Look at the losses of the last `WATCH_EVERY` of `done` steps, each at its step modulo that number.
+class Stateful(Protocol):
+    """What a checkpoint is made of: one training, or several."""
 
-    Raises: RuntimeError, naming the first step whose loss is not finite.
+    def state(self) -> State:
+        """Copies of all that a fit needs to go on."""
+
+
+class Watch:
+    """What follows every step of a fit: a look at its loss, a word of progress, the offer of a checkpoint.
+
+    Losses are looked at every `WATCH_EVERY` steps, since each look waits for the device, and before a
+    checkpoint is kept, so that none holds weights that are not finite.
     """
-    if torch.isfinite(losses).all():
-        return
-    for step in range(max(done - len(losses), 0), done):
-        loss = float(losses[step % len(losses)])
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"expected a finite loss, got {loss} at step {step}; try a smaller learning_rate"
-            )
+
+    def __init__(self, training: Stateful, *, steps: int, checkpoint: Checkpoint, progress: Progress) -> None:
+        self._training, self._checkpoint, self._progress = training, checkpoint, progress
+        self._steps = steps
+        self._losses: dict[int, torch.Tensor] = {}
+
+    def step(self, step: int, loss: torch.Tensor) -> None:
+        """After step 0, 1, …, with its loss.
+
+        Raises: RuntimeError, naming the first step whose loss is not finite, and the last good checkpoint.
+        """
+        self._losses[step] = loss.detach()
+        done = step + 1
+        if done % WATCH_EVERY == 0 or done == self._steps:
+            self._look()
+            self._progress(done, self._steps)
+        self._checkpoint.offer(done, self._good_state)
+
+    def _good_state(self) -> State:
+        self._look()
+        return self._training.state()
+
+    def _look(self) -> None:
+        losses, self._losses = self._losses, {}
+        if not losses or torch.isfinite(torch.stack(list(losses.values()))).all():
+            return
+        step, loss = next((step, value) for step, value in losses.items() if not math.isfinite(value))
+        kept = self._checkpoint.restore()
+        last = f"the last good checkpoint is that of step {kept[0]}" if kept else "there is no checkpoint yet"
+        raise RuntimeError(
+            f"expected a finite loss, got {float(loss)} at step {step} ({last}); try a smaller learning_rate"
+        )

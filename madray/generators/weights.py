@@ -35,7 +35,8 @@ class Weights:
         self.values = torch.zeros(size, device=device)
         self.gradient = torch.zeros(size, device=device)
         start = 0
-        for parameter in module.parameters():
+        self._parameters = list(module.parameters())
+        for parameter in self._parameters:
             end = start + parameter.numel()
             parameter.data = self.values[start:end].view(parameter.shape)
             parameter.grad = self.gradient[start:end].view(parameter.shape)
@@ -55,6 +56,11 @@ class Weights:
                 bound = math.prod(layer.weight.shape[1:]) ** -0.5
                 drawn = torch.rand(layer.weight.shape, generator=generator).mul_(2 * bound).sub_(bound)
                 layer.weight.data.copy_(torch.zeros_like(drawn) if name.endswith("last") else drawn)
+
+    def differentiate(self, loss: torch.Tensor) -> None:
+        """Write the gradient of a loss, which need not depend on every weight, over the last one."""
+        parts = torch.autograd.grad(loss, self._parameters, allow_unused=True, materialize_grads=True)
+        torch.cat([part.flatten() for part in parts], out=self.gradient)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """A copy of each parameter, by its name in the module."""

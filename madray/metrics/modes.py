@@ -51,9 +51,10 @@ def nearest_mode(samples: Features, means: NDArray[Any]) -> tuple[NDArray[np.int
         )
     nearest = np.zeros(len(samples), np.intp)
     squared = np.full(len(samples), np.inf)
+    coordinates = np.ascontiguousarray(samples.T, np.float64)
     for mode, centre in enumerate(means.astype(np.float64)):
-        apart = samples - centre
-        here = np.einsum("nd,nd->n", apart, apart)
+        apart = coordinates - centre[:, np.newaxis]
+        here = np.einsum("dn,dn->n", apart, apart)
         nearest[here < squared] = mode
         np.minimum(squared, here, out=squared)
     return nearest, np.sqrt(squared)

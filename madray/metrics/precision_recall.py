@@ -1,31 +1,29 @@
 """Precision and recall by balls around nearest neighbours, decided exactly.
 
-Collapse makes neighbours that are nearly or wholly equal, and there |x|² + |y|² - 2xy has no digits
-left. So a fast product of matrices only bounds distances from below, and whatever the bound leaves open
-is decided by D(x, y) = Σ (x_i - y_i)², summed in float64 from the differences. The result is that of D
-alone: it does not depend on the BLAS, its threads, or the sizes of chunks.
+Fast products of matrices bound distances, and whatever the bounds leave open is decided by D(x, y) =
+Σ (x_i - y_i)², summed in float64 from the differences. The result is that of D alone: it does not depend on
+the BLAS, its threads, or the sizes of blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from madray.metrics.distances import SIDE, Frame, Index, Placed, Real, pairs, parts, squared_distances
 from madray.metrics.evidence import Evidence
 from madray.metrics.features import Features, feature_matrix
+from madray.metrics.nearest_neighbours import Counts, squared_radii
+from madray.metrics.trees import DIMENSIONS, inside_balls
 
 if TYPE_CHECKING:
     from madray.spec import metrics as spec
 
-Index = NDArray[np.intp]
-
-CELLS = 2**20
-"""How many distances, or coordinates of differences, are held at once: about what a cache takes."""
+FEW = 4
+"""Up to how many pairs a point D settles at once; where more are left open, sharper bounds come first."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def precision_recall(*, real: Features, generated: Features, k: int = 5) -> Prec
         generated: features of shape (n_g, d).
         k: which nearest neighbour bounds a ball; the paper says 5.
 
-    Returns: the two shares. Memory is that of the features plus a few chunks, never n × n.
+    Returns: the two shares. Memory is a few times that of the features, never n × n.
 
     Raises: ValueError, if the features are no finite matrices with the same d, or if k is not in
         [1, n) for either.
@@ -78,12 +76,12 @@ def precision_recall(*, real: Features, generated: Features, k: int = 5) -> Prec
             f"expected real and generated features of the same d, got {real.shape[1]} and "
             f"{generated.shape[1]}, try the same extractor for both"
         )
-    sides = _distinct(real), _distinct(generated)
-    balls = [_squared_radii(points, copies, k) for points, copies in sides]
-    (r, copies_r), (g, copies_g) = sides
+    (x, copies_x), (y, copies_y) = _distinct(real), _distinct(generated)
+    find = inside_balls if real.shape[1] <= DIMENSIONS else _inside_balls
+    inside_x, inside_y = find(x, copies_x, y, copies_y, k)
     return PrecisionRecall(
-        precision=float(copies_g[_inside_any(g, r, balls[0])].sum() / len(generated)),
-        recall=float(copies_r[_inside_any(r, g, balls[1])].sum() / len(real)),
+        precision=float(copies_y[inside_y].sum() / len(generated)),
+        recall=float(copies_x[inside_x].sum() / len(real)),
     )
 
 
@@ -92,6 +90,19 @@ def measure_precision_recall(settings: spec.PrecisionRecall, evidence: Evidence)
     features, real = evidence.both_sides()
     found = precision_recall(real=real.features, generated=features, k=settings.k)
     return {"precision": found.precision, "recall": found.recall}
+
+
+def _inside_balls(
+    x: Features, copies_x: Counts, y: Features, copies_y: Counts, k: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which points of each side lie in a ball of the other, by products of matrices."""
+    frame, own = Frame.around(x, y), Frame.around(y)  # the generated may be close together, far away
+    placed = frame.place(x, np.float32)
+    r = _Side.of(x, placed, squared_radii(x, placed, copies_x, k))
+    radii = squared_radii(y, own.place(y, np.float32), copies_y, k)
+    g = _Side.of(y, frame.place(y, np.float32), radii)
+    _find_inside(r, g)
+    return r.inside, g.inside
 
 
 def _checked(name: str, features: Features, k: int) -> Features:
@@ -104,142 +115,87 @@ def _checked(name: str, features: Features, k: int) -> Features:
     return features
 
 
-def _distinct(features: Features) -> tuple[Features, NDArray[np.int64]]:
-    """The rows that differ in a bit, and how many copies there are of each: collapse makes many."""
+def _distinct(features: Features) -> tuple[Features, Counts]:
+    """The rows that differ in a bit, and how many copies there are of each: collapse makes many.
+
+    Copies add up to the same sum, so most rows need no look at their bits.
+    """
+    _, group, sharing = np.unique(
+        features.sum(axis=1, dtype=np.float64), return_inverse=True, return_counts=True
+    )
+    alone = sharing[group] == 1
+    if alone.all():
+        return features, np.ones(len(features), np.int64)
     row_bytes = np.dtype((np.void, features.itemsize * features.shape[1]))
-    rows = features.view(row_bytes).ravel()
-    _, first, copies = np.unique(rows, return_index=True, return_counts=True)
-    return features[first], copies.astype(np.int64)
+    others = features[~alone]
+    _, first, copies = np.unique(others.view(row_bytes).ravel(), return_index=True, return_counts=True)
+    points = np.concatenate([features[alone], others[first]])
+    return points, np.concatenate([np.ones(alone.sum(), np.int64), copies])
 
 
-def _squared_radii(points: Features, copies: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """D from each distinct point to its k-th nearest neighbour, where copies count one by one."""
-    n = len(points)
-    radii = np.zeros(n)
-    others = k + 1 - copies  # a point's own copies are its first neighbours, at distance 0
-    searching = np.flatnonzero(others > 0)
-    bounds = [_LowerBounds(points, points, dtype) for dtype in (np.float32, np.float64)]
-    for part in _parts(len(searching), max(128, CELLS // n)):
-        i = searching[part]
-        row, j = _neighbours(bounds, i, k)
-        apart = _squared_distances(points, points, i[row], j)
-        order = np.lexsort((apart, row))
-        counted = np.cumsum(copies[j[order]])
-        before = np.append(0, counted)[np.searchsorted(row, np.arange(len(i)))]
-        radii[i] = apart[order][np.searchsorted(counted, before + others[i])]
-    return radii
+@dataclass(frozen=True)
+class _Side:
+    """The distinct points of one side and their balls.
 
-
-def _neighbours(bounds: list[_LowerBounds], i: Index, k: int) -> tuple[Index, Index]:
-    """Pairs (position in i, j), sorted, with the k nearest other points of each i, ties, and few more."""
-    n = len(bounds[0].y)
-    nth = min(k, n - 1) - 1
-    for bound in bounds:
-        lower = bound.left(i) @ bound.right.T
-        lower[np.arange(len(i)), i] = np.inf
-        at_most = np.partition(lower, nth, axis=1)[:, nth] + bound.slack[i]
-        pairs = np.flatnonzero(lower <= at_most[:, None])
-        if len(pairs) <= len(i) * (4 * k + n // 64):
-            break
-    row, j = np.divmod(pairs, n)
-    return row, j
-
-
-def _inside_any(x: Features, y: Features, squared_radii: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which x lie strictly inside the ball around at least one y."""
-    inside = np.zeros(len(x), np.bool_)
-    large_first = np.argsort(-squared_radii, kind="stable")[: np.count_nonzero(squared_radii)]
-    y, squared_radii = y[large_first], squared_radii[large_first]
-    if not len(y):
-        return inside
-    bounds = _LowerBounds(x, y, np.float32, squared_radii)
-    sharper = _LowerBounds(x, y, np.float64, squared_radii)
-
-    def settle(i: Index, j: Index) -> None:
-        inside[i[_squared_distances(x, y, i, j) < squared_radii[j]]] = True
-
-    side = int(CELLS**0.5)
-    for rows in _parts(len(x), side):
-        i = np.arange(rows.start, rows.stop)
-        left = bounds.left(i)
-        for columns in _parts(len(y), side):
-            lower = left @ bounds.right[columns].T
-            best = lower.argmin(axis=1)
-            undecided = lower[np.arange(len(i)), best] < 0
-            settle(i[undecided], columns.start + best[undecided])
-            close = i[undecided & ~inside[i]]
-            if len(close):  # not in the likeliest ball, but perhaps in another within the rounding
-                lower = sharper.left(close) @ sharper.right[columns].T
-                row, column = np.divmod(np.flatnonzero(lower < 0), lower.shape[1])
-                settle(close[row], columns.start + column)
-            i, left = i[~inside[i]], left[~inside[i]]
-            if not len(i):
-                break
-    return inside
-
-
-def _squared_distances(x: Features, y: Features, i: Index, j: Index) -> NDArray[np.float64]:
-    """D(x_i, y_j) pair by pair: what counts. Symmetric, and 0 between equal samples."""
-    found = np.empty(len(i))
-    for part in _parts(len(i), max(1, CELLS // x.shape[1])):
-        apart = x[i[part]].astype(np.float64) - y[j[part]]
-        found[part] = np.einsum("nd,nd->n", apart, apart)
-    return found
-
-
-class _LowerBounds:
-    """Lower bounds of D(x, y) - less(y), in units of their own: `left(i) @ right.T` is the matrix of them.
-
-    With u the unit roundoff of the dtype, |x|² + |y|² - 2xy as one sum of d + 2 products differs from D
-    by at most γ (|x|² + |y|²), γ = 2nu / (1 - nu), n = d + 16 (Higham 2002, ch. 3, and room for the
-    roundings of x, y and their squares). This much is taken off the squares beforehand.
-
-    Centred and scaled by a power of 2, nothing is larger than 1; `tiny` stands for what underflows.
+    Attributes:
+        placed: the points in a frame that both sides share.
+        squared_radii: shape (n,).
+        limits: the squared radii in the squared unit of that frame.
+        inside: which points were found in a ball of the other side, shape (n,).
     """
 
-    def __init__(
-        self, x: Features, y: Features, dtype: type[np.floating[Any]], less: Features | None = None
-    ) -> None:
-        self.x, self.y, self.dtype = x, y, dtype
-        self.less = np.zeros(len(y)) if less is None else less
-        self.centre = y.mean(axis=0, dtype=np.float64)
-        box = [np.abs(edge - self.centre) for side in (x, y) for edge in (side.min(0), side.max(0))]
-        self.scale = np.ldexp(1.0, -int(np.frexp(np.linalg.norm(np.max(box, axis=0)))[1]))
-        roundings = (x.shape[1] + 16) * float(np.finfo(dtype).eps) / 2
-        self.gamma = 2 * roundings / (1 - roundings)
-        self.tiny = 2 * (x.shape[1] + 16) * float(np.finfo(dtype).tiny)
+    points: Features
+    placed: Placed
+    squared_radii: Real
+    limits: Real
+    inside: NDArray[np.bool_]
 
-    def left(self, i: Index) -> Features:
-        """One row for each of x_i."""
-        x, squares = self._placed(self.x[i])
-        return self._beside(-2 * x, (1 - self.gamma) * squares - self.tiny, 1)
+    @staticmethod
+    def of(points: Features, placed: Placed, squared_radii: Real) -> _Side:
+        limits = squared_radii * placed.frame.scale**2
+        return _Side(points, placed, squared_radii, limits, np.zeros(len(points), np.bool_))
 
-    @cached_property
-    def right(self) -> Features:
-        """One row for each y."""
-        made = np.empty((len(self.y), self.y.shape[1] + 2), self.dtype)
-        for part in _parts(len(self.y), max(1, CELLS // made.shape[1])):
-            y, squares = self._placed(self.y[part])
-            less = (1 + self.gamma) * self.scale**2 * self.less[part]
-            made[part] = self._beside(y, 1, (1 - self.gamma) * squares - less)
-        return made
+    def outside(self, block: slice) -> Index:
+        """Those of a block that were found in no ball yet."""
+        outside: Index = block.start + np.flatnonzero(~self.inside[block])
+        return outside
 
-    @cached_property
-    def slack(self) -> Features:
-        """Where x is y, and nothing is taken off: bound[i, j] + slack[i] is an upper bound of D(x_i, y_j)."""
-        squares = self.right[:, -1].astype(np.float64) / (1 - self.gamma)
-        slack: Features = (4 * (self.gamma * (squares + squares.max()) + self.tiny)).astype(self.dtype)
-        return slack
-
-    def _placed(self, points: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        placed = (points.astype(np.float64) - self.centre) * self.scale
-        return placed, np.einsum("nd,nd->n", placed, placed)
-
-    def _beside(self, points: Features, first: Any, second: Any) -> Features:
-        made = np.empty((len(points), points.shape[1] + 2), self.dtype)
-        made[:, :-2], made[:, -2], made[:, -1] = points, first, second
-        return made
+    def sharp(self, which: Index) -> Placed:
+        """Some of the points, for products in float64."""
+        return self.placed.frame.place(self.points[which], np.float64)
 
 
-def _parts(n: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+def _find_inside(r: _Side, g: _Side) -> None:
+    """Mark the points of each side that lie in a ball of the other. One block of bounds tells both."""
+    for rows in parts(0, len(r.points), SIDE):
+        x, all_i = r.placed[rows], np.arange(rows.start, rows.stop)
+        for columns in parts(0, len(g.points), SIDE):
+            y, all_j = g.placed[columns], np.arange(columns.start, columns.stop)
+            i, j = r.outside(rows), g.outside(columns)
+            if 2 * (len(i) * len(y) + len(x) * len(j)) > len(x) * len(y):
+                lower = x.lower(y)
+                _mark(r, all_i, g, all_j, lower)
+                _mark(g, all_j, r, all_i, lower.T)
+            else:
+                if len(i):
+                    _mark(r, i, g, all_j, r.placed[i].lower(y))
+                if len(j):
+                    _mark(g, j, r, all_i, g.placed[j].lower(x))
+
+
+def _mark(inner: _Side, i: Index, outer: _Side, j: Index, lower: Features) -> None:
+    """Mark those of inner's points i that lie in a ball around one of outer's points j."""
+    limits = outer.limits[j]
+    near = limits.astype(lower.dtype)
+    possible = (lower < near).any(axis=1) & ~inner.inside[i]
+    if not possible.any():
+        return
+    i, beyond = i[possible], lower[possible] - near
+    surely = beyond.min(axis=1) + inner.placed.slack[i] + outer.placed.slack[j].max() < 0
+    inner.inside[i[surely]] = True
+    i = i[~surely]
+    row, column = pairs(beyond[~surely] < 0)
+    if len(row) > FEW * len(i):
+        row, column = pairs(inner.sharp(i).lower(outer.sharp(j)) < limits)
+    i, j = i[row], j[column]
+    inner.inside[i[squared_distances(inner.points, outer.points, i, j) < outer.squared_radii[j]]] = True

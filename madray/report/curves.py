@@ -40,7 +40,9 @@ def band(axes: Axes, x: Array, y: Estimate[Array], look: Look, label: str = "") 
     """A line in a band, with a marker where it begins: for curves of many points."""
     reach = SIGMAS * y.standard_error
     axes.fill_between(x, y.mean - reach, y.mean + reach, color=look.colour, alpha=0.25, linewidth=0)
-    axes.plot(x, y.mean, color=look.colour, marker=look.marker, markevery=[0], label=label)
+    axes.plot(
+        x, y.mean, color=look.colour, marker=look.marker, linestyle=look.line, markevery=[0], label=label
+    )
 
 
 def grouped(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +18,22 @@ from madray.report.comparing import ERROR_RATE, SURE
 from madray.report.measured import read
 from madray.report.style import house_style
 from madray.report.writing import frame_to_markdown, to_csv, to_png
+from madray.results import SweepResults
+from madray.results import open as open_store
 
 _HOW_SURE = (
     f"A difference counts from {SURE:g} standard errors on, which chance alone makes of one in "
     f"{round(1 / ERROR_RATE, -2):,.0f}. Standard errors of numbers that are compared are added, not their "
     f"squares: cells of one seed share random numbers."
 )
+
+
+@dataclass(frozen=True)
+class MorePicture:
+    """A picture beside the figure, and what it shows."""
+
+    title: str
+    picture: Figure
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ class Findings:
         claims: what has to hold.
         questions: what the paper says and the numbers need not bear out; the answer is told, whichever it is.
         note: what has to be known to read the numbers.
+        more: further pictures; each is written beside the figure, under its name and what it is called here.
+        how_sure: the rule by which claims are decided.
     """
 
     title: str
@@ -45,22 +57,28 @@ class Findings:
     claims: Sequence[Claim]
     questions: Sequence[Claim] = ()
     note: str = ""
+    more: Mapping[str, MorePicture] = field(default_factory=dict)
+    how_sure: str = _HOW_SURE
 
 
 def write(findings: Findings, folder: Path, name: str) -> None:
-    """`<name>.png`, `<name>.csv` and `<name>.md` in a folder."""
+    """`<name>.png`, `<name>.csv` and `<name>.md` in a folder, and `<name>_<more>.png` of further pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.png").write_bytes(to_png(findings.picture))
+    for called, more in findings.more.items():
+        (folder / f"{name}_{called}.png").write_bytes(to_png(more.picture))
     (folder / f"{name}.csv").write_bytes(to_csv(findings.table))
     (folder / f"{name}.md").write_text(to_page(findings, name), encoding="utf-8")
 
 
 def to_page(findings: Findings, name: str) -> str:
-    """The picture, the claims and the table on one page of Markdown."""
+    """The pictures, the claims and the table on one page of Markdown."""
     parts = [f"# {findings.title}\n", f"![{findings.title}]({name}.png)\n"]
-    parts += ["## Claims\n", f"{_HOW_SURE}\n", claims_to_markdown(findings.claims)]
+    parts += ["## Claims\n", f"{findings.how_sure}\n", claims_to_markdown(findings.claims)]
     if findings.questions:
         parts += ["## Questions\n", claims_to_markdown(findings.questions)]
+    for called, more in findings.more.items():
+        parts += [f"## {more.title}\n", f"![{more.title}]({name}_{called}.png)\n"]
     parts.append("## Numbers\n")
     if findings.note:
         parts.append(f"{findings.note}\n")
@@ -95,23 +113,51 @@ def run(
 
     Returns: the exit code: 0; 1 if a claim does not hold; 2 if the sweeps cannot be used.
     """
-    name, beside = Path(script).stem, Path(script).parent / "results"
-    parser = argparse.ArgumentParser(description=f"Draws {name} from the sweeps {', '.join(sweeps)}.")
-    parser.add_argument(
-        "--store", default=os.environ.get("MADRAY_STORE", "madray-store"), help="where they are"
-    )
-    parser.add_argument("--results", type=Path, default=beside, help="where picture, table and claims go")
+    name = Path(script).stem
+    parser = _parser(script, f"Draws {name} from the sweeps {', '.join(sweeps)}.")
+    return _conclude(name, name, find_in, parser.parse_args(arguments))
+
+
+def run_on(
+    script: str, find: Callable[[SweepResults], Findings], arguments: Sequence[str] | None = None
+) -> int:
+    """As `run`, of a figure that is drawn from one sweep of chains, be it a smaller one.
+
+    It is the sweep of the script's name, or the one that `--sweep` names, which then is the figure's name.
+
+    Args:
+        find: gets the sweep, finished or not.
+    """
+    name = Path(script).stem
+    parser = _parser(script, f"Draws {name} from a sweep.")
+    parser.add_argument("--sweep", default=name, help=f"{name}, or a smaller one of its kind")
     options = parser.parse_args(arguments)
+    return _conclude(name, options.sweep, lambda store: find(open_store(store)[options.sweep]), options)
+
+
+def _parser(script: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--store", default=os.environ.get("MADRAY_STORE", "madray-store"), help="where sweeps are"
+    )
+    beside = Path(script).parent / "results"
+    parser.add_argument("--results", type=Path, default=beside, help="where pictures, table and claims go")
+    return parser
+
+
+def _conclude(script: str, name: str, find_in: Callable[[str], Findings], options: argparse.Namespace) -> int:
+    """Find, write under a name, print the claims; returns the exit code."""
     try:
         with house_style():
             findings = find_in(options.store)
             write(findings, options.results, name)
     except MadrayError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{script}: {error}", file=sys.stderr)
         return error.exit_code
     for claim in findings.claims:
         print(f"{'holds' if claim.holds else 'FAILS'}: {claim.text} ({claim.evidence})")
     for question in findings.questions:
         print(f"{'yes' if question.holds else 'no'}: {question.text} ({question.evidence})")
-    print(f"written: {options.results / name}.png, .csv, .md")
+    more = "".join(f" _{called}.png," for called in findings.more)
+    print(f"written: {options.results / name}.png,{more} .csv, .md")
     return 0 if all(claim.holds for claim in findings.claims) else 1

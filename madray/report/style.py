@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -10,6 +11,7 @@ from typing import Any
 import matplotlib
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -74,3 +76,16 @@ def looks(count: int) -> list[Look]:
 def new_figure(*, height: float, width: float = 7.2) -> Figure:
     """An empty figure, in inches; its parts keep out of each other's way."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """A figure of squares of one scale, three to a row, without axes: for maps and grids of samples."""
+    columns = min(len(titles), 3)
+    rows = -(-len(titles) // columns)
+    figure = new_figure(height=2.5 * rows, width=2.4 * columns)
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
+    for axes in panels:
+        axes.axis("off")
+    for axes, title in zip(panels, titles, strict=False):
+        axes.set_title(title)
+    return figure, panels[: len(titles)]

@@ -97,6 +97,17 @@ class Chain(Settings):
         return self
 
     @model_validator(mode="after")
+    def _first_set_is_large_enough(self) -> Chain:
+        fewest = self.generator.fewest_samples
+        if self.n_ini < fewest:
+            raise refuse_at(
+                "n_ini",
+                f"at least {fewest} real samples for {self.generator.kind} with as many components",
+                self.n_ini,
+            )
+        return self
+
+    @model_validator(mode="after")
     def _memory_is_used(self) -> Chain:
         if self.memory > 1 and isinstance(self.loop, Loop) and self.loop.synthetic.startswith("accumulate"):
             raise refuse_at(

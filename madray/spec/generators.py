@@ -27,6 +27,11 @@ class Generator(Settings):
 
     chunk: Annotated[int, Field(gt=0, description="samples are made and stored by chunks of this many")]
 
+    @property
+    def fewest_samples(self) -> int:
+        """How many real samples generation 1 needs. Later training sets may be smaller: that is a result."""
+        return 1
+
 
 class Gaussian(Generator):
     """N(μ, Σ) with the sample mean and the unbiased sample covariance; λ samples N(μ, λΣ)."""
@@ -41,6 +46,7 @@ class Gaussian(Generator):
 class GMM(Generator):
     """A Gaussian mixture by EM; λ samples each component from N(μ_k, λΣ_k). λ for mixtures is ours."""
 
+    version: ClassVar[int] = 2
     implementation: ClassVar[str] = "madray.generators.gmm:GMMGenerator"
     milliseconds: ClassVar[bool] = True
 
@@ -51,9 +57,19 @@ class GMM(Generator):
     )
     max_iterations: Size = Field(200, description="EM steps at most")
     tolerance: Positive = Field(1e-4, description="EM stops when the mean log-likelihood gains less")
-    regularization: Positive = Field(1e-6, description="added to the diagonals, in squared units of the data")
-    restarts: Size = Field(1, description="the best of this many starts (k-means++) is kept")
+    regularization: Positive = Field(
+        1e-16,
+        description="least variance of a component along any direction, in units of the training set's own: "
+        "less than float32 samples can tell",
+    )
+    restarts: Size = Field(
+        4, description="of this many starts (k-means++) the likeliest after three EM steps goes on"
+    )
     chunk: Size = Field(1000, description="samples are made and stored by chunks of this many")
+
+    @property
+    def fewest_samples(self) -> int:
+        return self.components
 
 
 class DDPM(Generator):
@@ -63,6 +79,7 @@ class DDPM(Generator):
     U-Net larger images. The paper says T = 500 and 10 % label dropout; the rest is ours.
     """
 
+    version: ClassVar[int] = 2
     implementation: ClassVar[str] = "madray.generators.ddpm:DDPMGenerator"
     takes_zero_bias: ClassVar[bool] = False
     needs_labels_for_bias: ClassVar[bool] = True
@@ -76,13 +93,21 @@ class DDPM(Generator):
     posterior_variance: Literal["beta", "posterior"] = Field(
         "beta", description="variance of an ancestral step: β_t, or the smaller β̃_t"
     )
+    ddim_steps: Size | None = Field(
+        None,
+        description="steps of DDIM (Song et al. 2021) in place of all T ancestral ones: faster, but it samples "
+        "another distribution, with less variance, so that its loops are not the paper's",
+    )
     clip: bool = Field(
         True, description="whether the image x̂_0 that each step predicts is clipped to the range of bytes"
     )
     width: Size = Field(
-        256, description="hidden units of the MLP; channels of the U-Net's first level are width // 8"
+        256, description="hidden units of the MLP; channels of the U-Net's first level are width // 4"
     )
-    depth: Size = Field(3, description="hidden layers of the MLP; levels of the U-Net")
+    depth: Size = Field(3, description="hidden layers of the MLP; levels of the U-Net, each half as large")
+    patch: Size = Field(
+        2, description="the U-Net sees patches of this many pixels, squared, as the channels of one position"
+    )
     label_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of training samples that lose their label"
     )
@@ -96,9 +121,11 @@ class DDPM(Generator):
     chunk: Size = Field(500, description="samples are made and stored by chunks of this many")
 
     @model_validator(mode="after")
-    def _warm_before_the_end(self) -> DDPM:
+    def _steps_fit(self) -> DDPM:
         if self.warmup >= self.steps:
             raise refuse_at("warmup", f"fewer than the {self.steps} steps", self.warmup)
+        if self.ddim_steps and self.ddim_steps > self.timesteps:
+            raise refuse_at("ddim_steps", f"at most the {self.timesteps} timesteps", self.ddim_steps)
         return self
 
 
@@ -123,6 +150,34 @@ class Flow(Generator):
     chunk: Size = Field(1000, description="samples are made and stored by chunks of this many")
 
 
+class WGANGP(Generator):
+    """A Wasserstein GAN with gradient penalty (Gulrajani et al. 2017) for images of any size, without labels.
+
+    λ draws the latent from N(0, λI), which is ours for GANs. Gulrajani et al. say 5 steps of the critic, a
+    penalty of 10, rates of 10⁻⁴ and, for MNIST, 64 channels and a latent of 128 numbers; the rest is ours.
+    """
+
+    implementation: ClassVar[str] = "madray.generators.wgan_gp:WGANGPGenerator"
+
+    kind: Literal["wgan_gp"] = "wgan_gp"
+    width: Size = Field(
+        64, description="channels at half an image's size; twice as many at each size below, up to 8 times"
+    )
+    latent: Size = Field(128, description="numbers of the latent z")
+    steps: Size = Field(20_000, description="steps of the generator in a fit, whatever the number of samples")
+    critic_steps: Size = Field(5, description="steps of the critic before each of the generator")
+    batch: Size = Field(64, description="images of a step, as many real as generated ones")
+    penalty: Positive = Field(10.0, description="weight of (|∇D| − 1)² in the critic's loss")
+    learning_rate: Positive = Field(1e-4, description="of the generator's Adam; decays to 0 along a cosine")
+    critic_learning_rate: Positive = Field(
+        1e-4, description="of the critic's Adam; decays to 0 along a cosine"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged weights, which are those that sample"
+    )
+    chunk: Size = Field(500, description="samples are made and stored by chunks of this many")
+
+
 class ImportedGenerator(Imported):
     """A generator of the user's own. It may carry the class attributes `takes_zero_bias` (False without),
     `needs_labels_for_bias` (False), `milliseconds` (False), `chunk` (1000) and `version`."""
@@ -140,6 +195,10 @@ class ImportedGenerator(Imported):
         return bool(getattr(self.load(), "milliseconds", False))
 
     @property
+    def fewest_samples(self) -> int:
+        return 1
+
+    @property
     def chunk(self) -> int:
         chunk = self.settings.get("chunk", getattr(self.load(), "chunk", 1000))
         if not isinstance(chunk, int) or chunk < 1:
@@ -147,7 +206,7 @@ class ImportedGenerator(Imported):
         return chunk
 
 
-FAMILIES: tuple[type[Generator], ...] = (Gaussian, GMM, DDPM, Flow)
+FAMILIES: tuple[type[Generator], ...] = (Gaussian, GMM, DDPM, Flow, WGANGP)
 
 GeneratorSettings = Annotated[Any, OneOf("generator", FAMILIES, ImportedGenerator)]
 AnyGenerator = Generator | ImportedGenerator

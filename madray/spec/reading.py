@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,15 @@ from pydantic import ValidationError
 
 from madray.errors import BadInput
 from madray.keys import canonical
-from madray.spec.base import Settings, nearest, short, show
+from madray.spec.base import nearest, show
 from madray.spec.chain import Chain
+from madray.spec.document import dump, load, load_value
+from madray.spec.extending import EXTENDS, read_extended
 from madray.spec.problems import first_problem
 from madray.spec.sweep import Subject, Sweep
 from madray.spec.theory import AnyTheory, read_theory, theory_fields
 
-_CELLS_DECIDE = frozenset({"n", "n_fixed", "n_r", "n_s", "p", "lambda", "measure_bias", "memory"})
+_CELLS_DECIDE = frozenset({"n", "n_fixed", "n_ini", "n_r", "n_s", "p", "lambda", "measure_bias", "memory"})
 """Fields that are right or wrong by other fields of the cell."""
 
 _FIELDS: dict[Subject, list[str]] = {"chain": [*Chain.known_fields().values()], "theory": theory_fields()}
@@ -78,38 +79,31 @@ AnyFile = SweepFile | TheoryFile
 
 
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> AnyFile:
-    """The sweep in a file and its cells, with `path=value` overrides applied.
+    """The sweep in a file and its cells, with `path=value` overrides applied last of all.
 
     Raises: BadInput, in one line that names the file, the field, what was expected and what was found.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: expected a sweep file, got {error}") from None
-    return parse_sweep(text, name=str(path), overrides=overrides)
+    name, raw = read_extended(path)
+    return _overridden(raw, name, overrides)
 
 
 def parse_sweep(text: str, *, name: str, overrides: Sequence[str] = ()) -> AnyFile:
-    """As `read_sweep`, of a text; `name` is what errors call it."""
-    try:
-        raw = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{name}: expected YAML, got {_told(error)}") from None
-    if not isinstance(raw, dict):
-        raise BadInput(f"{name}: expected a mapping with name and chain, got {show(raw)}")
-    for override in overrides:
-        _override(raw, override)
-    return check_sweep(raw, name=name)
+    """As `read_sweep`, of a text, which extends nothing; `name` is what errors call it."""
+    return _overridden(load(text, name=name), name, overrides)
 
 
 def check_sweep(raw: Mapping[str, Any], *, name: str) -> AnyFile:
     """The sweep that plain data stands for, and its cells."""
+    if EXTENDS in raw:
+        raise BadInput(
+            f"{name}: {EXTENDS}: expected a file, beside which the other one lies, got a mere text"
+        )
     try:
         sweep = Sweep.model_validate(dict(raw))
     except ValidationError as error:
         path, problem = first_problem(error)
         raise BadInput(f"{name}: {path or 'the file'}: {problem}") from None
-    text = yaml.dump(dict(raw), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = dump(raw)
     if sweep.theory is not None:
         calculated = [TheoryCell(point, theory) for point, theory in _cells(sweep, read_theory, name)]
         return TheoryFile(sweep, calculated, text)
@@ -193,13 +187,10 @@ def _sizes_are_used(sweep: Sweep, cells: Sequence[Cell], name: str) -> None:
             )
 
 
-def _told(error: yaml.YAMLError) -> str:
-    """What is wrong with a text that is no YAML, and where, in one line."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        told = ": ".join(filter(None, (error.context, error.problem)))
-        return f"{told} (line {mark.line + 1}, column {mark.column + 1})"
-    return " ".join(str(error).split())
+def _overridden(raw: dict[str, Any], name: str, overrides: Sequence[str]) -> AnyFile:
+    for override in overrides:
+        _override(raw, override)
+    return check_sweep(raw, name=name)
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
@@ -207,7 +198,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
     if not equals or not path:
         raise BadInput(f"--set: expected path=value, got {override!r}; try --set chain.generations=3")
     try:
-        value = yaml.load(text, Loader=_Loader)
+        value = load_value(text)
     except yaml.YAMLError:
         raise BadInput(f"--set {path}: expected a YAML value, got {text!r}") from None
     if path.startswith("grid."):
@@ -238,35 +229,3 @@ def _set(raw: dict[str, Any], path: str, value: Any, *, name: str) -> None:
             raise BadInput(f"{name}: expected a mapping at {part}, got {show(inside)}")
         here = inside
     here[last] = value
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people read it: 1e-3 is a number, and a key that stands twice is a mistake."""
-
-    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
-        # Looked for as the file is parsed: later, what `<<` brings stands beside what replaces it.
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.composer.ComposerError(
-                        None, None, f"{key.value!r} stands twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return node
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Plain YAML of what Python may bring: settings as files write them, NumPy's numbers as numbers."""
-
-
-_Dumper.add_multi_representer(float, lambda dumper, number: dumper.represent_float(float(number)))
-_Dumper.add_multi_representer(Settings, lambda dumper, settings: dumper.represent_data(short(settings)))

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import madray.engine.prepare as preparing
+import madray.engine.worker as working
 from madray.engine.events import Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
 from madray.engine.local import execute_here
 from madray.engine.prepare import Prepared, prepare
@@ -29,10 +30,11 @@ from madray.errors import BadInput, MadrayError
 from madray.forest import RECORD
 from madray.ledger import Ledger, Row
 from madray.plan import Plan
+from madray.results import floors
 from madray.results import open as open_results
 from madray.running import run_chain
 from madray.spec.reading import check_sweep
-from madray.status import floors, status_of
+from madray.status import status_of
 from madray.store import Store
 from madray.table import table, to_csv
 
@@ -684,6 +686,35 @@ def test_a_worker_that_goes_on_where_another_died_fits_nothing_again_that_was_sp
         before = 5 if dying.kinds()["bundles"] else dying.kinds()["generations"]
         assert sum(event.fitted for event in events if isinstance(event, GenerationMade)) == 5 - before
         assert store.kinds()["generations"] == (0 if milliseconds else 5 - before)
+
+
+@pytest.mark.parametrize("keep", ["last", "every 2"])
+def test_a_long_chain_of_milliseconds_is_stored_and_told_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: Any, keep: str
+) -> None:
+    monkeypatch.setattr(parts.Blob, "milliseconds", True)
+    monkeypatch.setattr(working, "BATCH_SECONDS", 0.0)  # a bundle a generation
+    raw = {**variant(ONE, generations=5), "keep": keep}
+    whole = go(raw, Watched(tmp_path / "whole"))
+    for dies_at in range(0, 30, 3):
+        place = tmp_path / str(dies_at)
+        dying = Watched(place, None)
+        prepared = prepare(check_sweep(raw, name="test"), store=dying, data=None)
+        told: list[str] = []
+
+        def tell(event: Event, place: Path = place, told: list[str] = told) -> None:
+            if isinstance(event, GenerationMade):
+                assert Store.open(place).has("generations", event.generation, RECORD)
+                told.append(event.generation)
+
+        Worker(dying, checkpoint_seconds=60).carry_out(prepared.plan.real, tell)
+        dying.dies_at = dying.puts + dies_at
+        with contextlib.suppress(KeyboardInterrupt):
+            Worker(dying, checkpoint_seconds=60).carry_out(prepared.plan.segments, tell)
+        again = go(raw, Watched(place))
+        assert len(told) == min(dying.kinds()["bundles"], 5)
+        assert again.fits == 5 - len(told)
+        assert again.csv == whole.csv
 
 
 def test_all_that_several_segments_shared_goes_when_the_last_of_them_is_made(tmp_path: Path) -> None:

@@ -204,6 +204,11 @@ def test_the_first_batches_are_small_and_leave_something_for_every_worker() -> N
     assert [len(schedule.take()) for _ in range(8)] == [1] * 8
 
 
+def test_long_chains_of_milliseconds_go_out_one_by_one() -> None:
+    works = [segment(f"s{index:03}", small=True, orders=2000) for index in range(20)]
+    assert [len(schedule_of(*works, workers=2).take())] == [1]
+
+
 def test_batches_fill_about_two_seconds_once_the_time_of_a_piece_is_known() -> None:
     works = [segment(f"s{index:03}", small=True) for index in range(900)]
     for seconds, size in ((0.125, 16), (5.0, 1), (0.0, 446)):

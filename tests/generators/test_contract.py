@@ -11,7 +11,7 @@ import pytest
 from madray.generators.gaussian import GaussianGenerator
 from madray.generators.protocol import build_generator
 from madray.samples import SampleSet
-from madray.spec.generators import DDPM, GMM, Flow, Gaussian, Generator
+from madray.spec.generators import DDPM, GMM, WGANGP, Flow, Gaussian, Generator
 from madray.streams import Stream
 from madray.testing import BrokenLaw, check_generator
 
@@ -35,6 +35,7 @@ def images(size: int, n: int = 40, *, channels: int = 1) -> SampleSet:
 
 
 SMALL = {"timesteps": 6, "steps": 12, "warmup": 2, "width": 16, "depth": 2, "batch": 8}
+SMALL_WGAN = {"width": 4, "latent": 8, "steps": 5, "batch": 6}
 SMALL_FLOW = {"layers": 3, "width": 16, "epochs": 3, "batch": 16}
 CASES: dict[str, tuple[Generator, SampleSet]] = {
     "gaussian on vectors": (Gaussian(), vectors()),
@@ -53,6 +54,8 @@ CASES: dict[str, tuple[Generator, SampleSet]] = {
     "flow on labelled vectors": (Flow(**SMALL_FLOW, held_out=0.0), vectors(labelled=True)),
     "flow on a constant column": (Flow(**SMALL_FLOW), constant_column()),
     "ddpm on colour": (DDPM(**SMALL), images(12, 16, channels=3)),
+    "wgan_gp on 8 × 8": (WGANGP(**SMALL_WGAN), images(8)),
+    "wgan_gp on colour, averaged": (WGANGP(**SMALL_WGAN, ema=0.9), images(13, channels=3)),
 }
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from madray.errors import BadInput
 from madray.generators.ddpm import DDPMGenerator
-from madray.generators.diffusion import Epsilon, Schedule, ancestral, guided
-from madray.generators.protocol import NO_CHECKPOINT, no_progress
+from madray.generators.denoisers import Denoiser
+from madray.generators.devices import fits_memory
+from madray.generators.diffusion import Epsilon, Schedule, Step, ancestral, ddim, guided, walk
+from madray.generators.networks import UNet
+from madray.generators.protocol import NO_CHECKPOINT, State, no_progress
+from madray.generators.weights import Weights
 from madray.samples import SampleSet
 from madray.spec.generators import DDPM
 from madray.streams import Stream
@@ -47,12 +53,14 @@ def exact_epsilon(schedule: Schedule, mean: float, std: float) -> Epsilon:
     return epsilon
 
 
-def made_by(epsilon: Epsilon, schedule: Schedule, n: int = 20_000) -> torch.Tensor:
-    return ancestral(
+def made_by(
+    epsilon: Epsilon, schedule: Schedule, n: int = 20_000, steps: list[Step] | None = None
+) -> torch.Tensor:
+    return walk(
         epsilon,
         (n, 1),
         schedule=schedule,
-        variance="beta",
+        steps=steps or ancestral(schedule, "beta"),
         bounds=None,
         generator=Stream.of("exact").torch(),
     )
@@ -67,14 +75,48 @@ def test_with_the_exact_score_of_a_gaussian_samples_have_its_mean_and_variance()
     assert made.std().item() == pytest.approx(0.5, abs=5 * 0.0025 + 0.01)
 
 
+def test_ddim_with_the_exact_score_of_a_gaussian_keeps_its_mean_and_nearly_its_variance() -> None:
+    """With 250 of 500 steps; errors as above. It adds no noise: the same x_T gives the same x_0."""
+    schedule = Schedule.cosine(500)
+    steps = ddim(schedule, 250)
+    assert [steps[0].t, steps[-1].t, len(steps)] == [500, 2, 250]
+    made = made_by(exact_epsilon(schedule, 2.0, 0.5), schedule, steps=steps)
+    assert made.mean().item() == pytest.approx(2.0, abs=5 * 0.0035 + 0.01)
+    assert made.std().item() == pytest.approx(0.5, abs=5 * 0.0025 + 0.01)
+    assert all(step.sigma == 0 for step in steps)
+
+
 def test_guidance_is_its_definition() -> None:
     """ε = (1 + w) ε(x, y) − w ε(x) with w = 1/λ − 1, for any pair of answers."""
     conditional, unconditional = torch.tensor([[1.0], [2.0]]), torch.tensor([[5.0], [-3.0]])
-    both: Epsilon = lambda x, t: torch.cat([conditional, unconditional])  # noqa: E731 - the signature says it
     for bias in (0.8, 0.5, 0.1):
         w = 1 / bias - 1
         expected = (1 + w) * conditional - w * unconditional
-        assert guided(both, bias)(torch.zeros(2, 1), 3) == pytest.approx(expected, abs=1e-5)
+        epsilon = guided(lambda x, t: (conditional, unconditional), bias)
+        assert epsilon(torch.zeros(2, 1), 3) == pytest.approx(expected, abs=1e-5)
+
+
+def test_guidance_between_the_modes_of_a_mixture_follows_the_sharpened_density() -> None:
+    """P_r = Σ_y N(m_y, s²) / 3, noised: guided ε = −√(1 − ᾱ) ∂ log [p(x | y)^(1 + w) / p(x)^w], whose right side
+    is differentiated in float64 and whose left side is two closed forms."""
+    schedule, means, std = Schedule.cosine(500), torch.tensor([-1.5, 0.5, 2.0], dtype=torch.float64), 0.4
+    x = torch.linspace(-4, 4, 33, dtype=torch.float64).requires_grad_()
+    for t, bias in ((5, 0.5), (120, 0.8), (400, 0.3)):
+        signal = float(schedule.signal[t])
+        variance, w = signal * std**2 + 1 - signal, 1 / bias - 1
+        log_p = -((x[:, None] - signal**0.5 * means) ** 2) / (2 * variance)
+        sharpened = (1 + w) * log_p[:, 0] - w * torch.logsumexp(log_p, dim=1)
+        (slope,) = torch.autograd.grad(sharpened.sum(), x)
+
+        def both(x: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+            signal = float(schedule.signal[t])
+            variance = signal * std**2 + 1 - signal
+            apart = (x[:, None] - signal**0.5 * means) * ((1 - signal) ** 0.5 / variance)
+            share = torch.softmax(-((x[:, None] - signal**0.5 * means) ** 2) / (2 * variance), dim=1)
+            return apart[:, 0], (share * apart).sum(dim=1)
+
+        epsilon = guided(both, bias)(x.detach(), t)
+        assert epsilon == pytest.approx(-((1 - signal) ** 0.5) * slope, abs=1e-10)
 
 
 def test_guidance_between_two_gaussians_moves_samples_away_from_the_unconditional_one() -> None:
@@ -82,14 +124,51 @@ def test_guidance_between_two_gaussians_moves_samples_away_from_the_unconditiona
     N(1/λ, 1). 20,000 samples: standard error 0.007 of the mean; five of them by chance: 6e-7."""
     schedule = Schedule.cosine(500)
     one, zero = exact_epsilon(schedule, 1.0, 1.0), exact_epsilon(schedule, 0.0, 1.0)
-
-    def both(x: torch.Tensor, t: int) -> torch.Tensor:
-        first, second = x.chunk(2)
-        return torch.cat([one(first, t), zero(second, t)])
-
-    made = made_by(guided(both, 0.5), schedule)
+    made = made_by(guided(lambda x, t: (one(x, t), zero(x, t)), 0.5), schedule)
     assert made.mean().item() == pytest.approx(2.0, abs=5 * 0.007 + 0.01)
     assert made.std().item() == pytest.approx(1.0, abs=5 * 0.005 + 0.01)
+
+
+def unet(shape: tuple[int, ...] = (1, 9, 10)) -> Denoiser:
+    """With weights that are not 0 anywhere."""
+    spread = Stream.of("spread").numpy().random(shape).astype(np.float32)
+    denoiser = Denoiser(
+        shape,
+        classes=3,
+        schedule=Schedule.cosine(20),
+        spread=spread,
+        width=32,
+        depth=3,
+        patch=2,
+        device=torch.device("cpu"),
+    )
+    weights = Weights(denoiser, torch.device("cpu"))
+    weights.values.copy_(torch.randn(len(weights.values), generator=Stream.of("weights").torch()) / 5)
+    return denoiser
+
+
+def test_what_sampling_asks_of_a_network_is_what_training_asks() -> None:
+    """One time for all and the label's part computed before; both branches in one batch: the same ε."""
+    denoiser = unet()
+    assert isinstance(denoiser.network, UNet)
+    z = torch.randn((4, 1, 9, 10), generator=Stream.of("z").torch())
+    y, none = torch.tensor([0, 2, 1, 2]), torch.full((4,), 3)
+    for t in (1, 7, 20):
+        one = torch.tensor([t])
+        expected = denoiser(z, one.expand(4), y)
+        assert expected.abs().max() > 0.1
+        made = denoiser.labelled(z, one, denoiser.tell(y))
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+        with_labels, without = denoiser.both(z, one, denoiser.tell(torch.cat([y, none]))).chunk(2)
+        torch.testing.assert_close(with_labels, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(without, denoiser(z, one.expand(4), none), rtol=1e-4, atol=1e-5)
+
+
+def test_the_way_down_a_u_net_sees_no_label_and_the_way_up_does() -> None:
+    denoiser = unet()
+    z = torch.randn((1, 1, 9, 10), generator=Stream.of("z").torch()).expand(2, -1, -1, -1)
+    made = denoiser(z, torch.tensor([5, 5]), torch.tensor([0, 1]))
+    assert (made[0] - made[1]).abs().max() > 1e-3
 
 
 def fitted(samples: SampleSet) -> DDPMGenerator:
@@ -107,14 +186,14 @@ def test_lambda_1_does_no_unconditional_pass_and_less_does_both_in_one(
     monkeypatch: pytest.MonkeyPatch, bias: float, rows: int
 ) -> None:
     generator = fitted(SampleSet(POINTS, np.array([0, 1, 1]), 2))
-    asked = []
+    encoded, decoded = [], []
     network = generator._denoiser.network
-    forward = network.forward
-    monkeypatch.setattr(
-        network, "forward", lambda z, *rest, **more: asked.append(len(z)) or forward(z, *rest, **more)
-    )
+    encode, decode = network.encode, network.decode
+    monkeypatch.setattr(network, "encode", lambda z, time: encoded.append(len(z)) or encode(z, time))
+    monkeypatch.setattr(network, "decode", lambda seen, told: decoded.append(len(told)) or decode(seen, told))
     generator.sample(6, bias=bias, stream=Stream.of(1), labels=np.zeros(6, np.int64))
-    assert asked == [rows] * 9
+    assert encoded == [6] * 9
+    assert decoded == [rows] * 9
 
 
 def test_without_labels_there_is_nothing_to_guide_by() -> None:
@@ -124,11 +203,41 @@ def test_without_labels_there_is_nothing_to_guide_by() -> None:
         generator.sample(3, bias=0.5, stream=Stream.of(1), labels=None)
 
 
-def test_a_loss_that_is_not_finite_names_the_step() -> None:
-    settings = DDPM(timesteps=9, steps=60, warmup=1, width=8, depth=1, batch=4, learning_rate=1e30)
-    generator = DDPMGenerator(settings)
-    with pytest.raises(RuntimeError, match="at step"):
-        generator.fit(SampleSet(POINTS), stream=Stream.of(0), checkpoint=NO_CHECKPOINT, progress=no_progress)
+class Kept:
+    """A checkpoint that takes every offer it is made."""
+
+    def __init__(self) -> None:
+        self.last: tuple[int, State] | None = None
+
+    def restore(self) -> tuple[int, State] | None:
+        return self.last
+
+    def offer(self, step: int, state: Callable[[], State]) -> None:
+        self.last = step, state()
+
+
+@pytest.mark.parametrize(("kept", "told"), [(False, "no checkpoint yet"), (True, "that of step 3")])
+def test_a_loss_that_is_not_finite_names_the_step_and_the_last_good_checkpoint(kept: bool, told: str) -> None:
+    """The loss of step 3 is the first that is not finite: no weights that it touched are kept."""
+    settings = DDPM(timesteps=9, steps=60, warmup=1, width=8, depth=1, batch=4)
+    generator, checkpoint = DDPMGenerator(settings), Kept() if kept else NO_CHECKPOINT
+    differentiate, steps = Weights.differentiate, []
+
+    def poisoned(weights: Weights, loss: torch.Tensor) -> None:
+        differentiate(weights, loss)
+        steps.append(1)
+        if len(steps) == 3:
+            weights.gradient.fill_(torch.nan)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match=f"at step 3 .*{told}"):
+        patch.setattr(Weights, "differentiate", poisoned)
+        generator.fit(SampleSet(POINTS), stream=Stream.of(0), checkpoint=checkpoint, progress=no_progress)
+
+
+def test_a_gpu_without_room_is_said_with_the_size_to_try() -> None:
+    """What a GPU raises is raised here; there is none."""
+    with pytest.raises(BadInput, match="try chunk = 250"), fits_memory("chunk", 500):
+        raise torch.OutOfMemoryError
 
 
 def test_a_small_fit_learns_which_class_is_where() -> None:

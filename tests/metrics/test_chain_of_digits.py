@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from handwritten import handwritten
-from PIL import Image
+from handwritten import handwritten, write_images
 
 from madray.chain import read_numbers
 from madray.results import SweepResults
 from madray.running import run_chain
-from madray.samples import SampleSet
 from madray.store import Store
 
 CHAIN: dict[str, Any] = {
@@ -39,13 +37,6 @@ CHAIN: dict[str, Any] = {
     "extractor": "lenet",
 }
 ACCURACIES = ["label_accuracy", "classification_accuracy_score"]
-
-
-def write_images(folder: Path, samples: SampleSet) -> None:
-    assert samples.labels is not None
-    for place, (image, label) in enumerate(zip(samples.values[:, 0], samples.labels, strict=True)):
-        (folder / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / str(label) / f"{place}.png")
 
 
 def floors_of(results: SweepResults, store: Store) -> dict[str, float]:

@@ -9,13 +9,11 @@ import numpy as np
 import prdc
 import pytest
 
-from madray.metrics import Evidence, PrecisionRecall, precision_recall
-from madray.metrics.precision_recall import _LowerBounds, measure_precision_recall
+from madray.metrics import Evidence, PrecisionRecall, distances, nearest_neighbours, precision_recall
+from madray.metrics.precision_recall import measure_precision_recall
 from madray.metrics.real_side import make_real_side
 from madray.spec import metrics as spec
 from madray.streams import Stream
-
-module = sys.modules["madray.metrics.precision_recall"]
 
 
 def numbers(*shape: int, role: str = "real") -> np.ndarray:
@@ -169,46 +167,17 @@ def test_one_outlier_does_not_blur_the_others():
     assert precision_recall(real=real, generated=generated) == by_definition(real, generated, 5)
 
 
-def test_chunks_do_not_matter(monkeypatch):
-    centres = np.repeat(numbers(10, 8, role="centres"), 60, axis=0)
-    real = (centres + 1e-6 * numbers(600, 8)).astype(np.float32)
-    generated = (centres + 1e-6 * numbers(600, 8, role="generated")).astype(np.float32)
+def test_blocks_do_not_matter(monkeypatch):
+    centres = np.repeat(numbers(10, 8, role="centres"), 25, axis=0)
+    real = (centres + 1e-6 * numbers(250, 8)).astype(np.float32)
+    generated = (centres + 1e-6 * numbers(250, 8, role="generated")).astype(np.float32)
     whole = precision_recall(real=real, generated=generated)
-    for cells in (64, 1000, 10_000):
-        monkeypatch.setattr(module, "CELLS", cells)
+    for side, cells in [(2, 8), (9, 100), (60, 1000)]:
+        for module in (distances, nearest_neighbours, sys.modules[measure_precision_recall.__module__]):
+            monkeypatch.setattr(module, "SIDE", side)
+            monkeypatch.setattr(module, "CELLS", cells, raising=False)
         assert precision_recall(real=real, generated=generated) == whole
     assert whole == by_definition(real, generated, 5)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "d", "width"), list(product([np.float32, np.float64], [1, 7, 300], [1.0, 1e-5, 0.0]))
-)
-def test_bounds_are_bounds(dtype, d, width):
-    x = (3 + width * numbers(60, d)).astype(np.float32)
-    x[:3] *= 1000
-    x[3:6] = 1e-30 * numbers(3, d, role="tiny")
-    exact = ((x[:, None].astype(np.longdouble) - x[None]) ** 2).sum(axis=-1)
-    bounds = _LowerBounds(x, x, dtype)
-    lower = (bounds.left(np.arange(60)) @ bounds.right.T).astype(np.longdouble)
-    exact *= np.longdouble(bounds.scale) ** 2
-    assert (lower <= exact).all()
-    assert (exact <= lower + bounds.slack[:, None]).all()
-    less = exact[::-1, 0].astype(np.float64) / bounds.scale**2
-    shifted = _LowerBounds(x, x, dtype, less)
-    lower = (shifted.left(np.arange(60)) @ shifted.right.T).astype(np.longdouble)
-    assert (lower <= exact - less * bounds.scale**2).all()
-
-
-@pytest.mark.parametrize(("dtype", "exponent"), [(np.float32, -74), (np.float64, -537)])
-def test_bounds_are_bounds_where_squares_underflow(dtype, exponent):
-    tiny = np.ldexp(numbers(60, 5), exponent)
-    x = np.concatenate([tiny, -tiny, np.ones((1, 5)), -np.ones((1, 5))])
-    exact = ((x[:, None].astype(np.longdouble) - x[None]) ** 2).sum(axis=-1)
-    bounds = _LowerBounds(x, x, dtype)
-    exact *= np.longdouble(bounds.scale) ** 2
-    lower = (bounds.left(np.arange(len(x))) @ bounds.right.T).astype(np.longdouble)
-    assert (lower <= exact).all()
-    assert (exact <= lower + bounds.slack[:, None]).all()
 
 
 def test_memory_grows_with_the_features_and_not_with_their_square():
@@ -222,6 +191,21 @@ def test_memory_grows_with_the_features_and_not_with_their_square():
     finally:
         tracemalloc.stop()
     assert peak < 64e6
+
+
+def test_copies_are_looked_at_once(monkeypatch):
+    """A model that repeats 10 samples 2,000 times each: all are undecided, but only 10 are there."""
+    products = []
+
+    def lower(self, others):
+        products.append(len(self) * len(others))
+        return self._left @ others.rows.T
+
+    monkeypatch.setattr(distances.Placed, "lower", lower)
+    real = numbers(50, 4)
+    found = precision_recall(real=real, generated=np.tile(real[:10], (2000, 1)))
+    assert found.recall == 0
+    assert sum(products) < 10_000
 
 
 def test_the_metric_takes_k_from_its_settings():

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 
 from madray.report.curves import SIGMAS, band, grouped, horizontal, points, vertical
-from madray.report.style import BLACK, house_style, looks, new_figure
+from madray.report.style import BLACK, Look, house_style, looks, new_figure
 from madray.theory import Estimate
 
 X = np.array([1.0, 10.0, 100.0])
@@ -42,6 +42,13 @@ def test_a_band_reaches_two_standard_errors_to_either_side() -> None:
     for x, mean, error in zip(X, Y.mean, Y.standard_error, strict=True):
         there = corners[corners[:, 0] == x, 1]
         assert (there.min(), there.max()) == pytest.approx((mean - 2 * error, mean + 2 * error))
+
+
+def test_a_band_has_the_line_of_its_look() -> None:
+    axes = some_axes()
+    band(axes, X, Y, Look("black", "o", ":"))
+    (line,) = axes.lines
+    assert line.get_linestyle() == ":"
 
 
 @pytest.mark.parametrize("curve", [points, band])

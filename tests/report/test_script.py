@@ -15,8 +15,9 @@ from madray.engine.sweep import run
 from madray.errors import BadInput
 from madray.report.claims import Claim
 from madray.report.measured import Measured, estimates, groups, read
-from madray.report.script import Findings, main
+from madray.report.script import Findings, MorePicture, main, run_on, write
 from madray.report.style import new_figure
+from madray.results import SweepResults
 from madray.running import Nothing
 from madray.spec.reading import check_sweep
 from madray.store import Store
@@ -136,6 +137,47 @@ def test_a_script_run_again_writes_the_same_bytes(store: Path, tmp_path: Path) -
         script(store, folder, [RISES])
         written.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert written[0] == written[1]
+
+
+def test_further_pictures_are_written_beside_the_figure_and_shown_on_its_page(tmp_path: Path) -> None:
+    figure = new_figure(height=1.0)
+    figure.subplots()
+    more = {"map": MorePicture("What is on the map", figure)}
+    findings = Findings(
+        "What is tiny", figure, pd.DataFrame({"n": [1]}), [RISES], more=more, how_sure="Quite."
+    )
+    write(findings, tmp_path, "tiny")
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.png", "tiny_map.png", "tiny.csv", "tiny.md"}
+    page = (tmp_path / "tiny.md").read_text("utf-8")
+    assert "## What is on the map\n\n![What is on the map](tiny_map.png)\n" in page
+    assert "## Claims\n\nQuite.\n" in page
+
+
+@pytest.mark.parametrize(("chosen", "name"), [([], "tiny"), (["--sweep", "seeds"], "seeds")])
+def test_a_script_is_run_on_the_sweep_of_its_name_or_the_one_that_is_named(
+    store: Path, tmp_path: Path, chosen: list[str], name: str
+) -> None:
+    def find(sweep: SweepResults) -> Findings:
+        figure = new_figure(height=1.0)
+        return Findings(sweep.name, figure, sweep.table(), [RISES])
+
+    arguments = ["--store", str(store), "--results", str(tmp_path), *chosen]
+    assert run_on("somewhere/tiny.py", find, arguments) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.{ending}" for ending in ("png", "csv", "md")
+    }
+    assert (tmp_path / f"{name}.md").read_text("utf-8").startswith(f"# {name}\n")
+
+
+def test_a_sweep_that_is_not_there_is_told_in_one_line_by_the_script(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--store", str(store), "--results", str(tmp_path / "results"), "--sweep", "none"]
+    assert run_on("somewhere/tiny.py", lambda sweep: pytest.fail("there is none"), arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("tiny: expected the name of a sweep in ")
+    assert told.count("\n") == 1
+    assert not (tmp_path / "results").exists()
 
 
 def test_groups_come_in_the_order_of_their_values_and_keep_that_of_their_rows() -> None:

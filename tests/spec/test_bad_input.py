@@ -101,6 +101,8 @@ SIZES = {
     "chain.memory=-3": "chain.memory: expected a number above 0, got -3",
     "chain.generator.chunk=0": "chain.generator.chunk: expected a number above 0, got 0",
     "grid.n_s=[5, 0]": "grid.n_s: expected a number above 0, got 0 (in the cell n_s=0)",
+    "chain.generator=gmm": "chain.n_ini: expected at least 25 real samples for gmm with as many components, got 10",
+    "grid.generator=[{kind: gmm, components: 10}, {kind: gmm, components: 11}]": 'chain.n_ini: expected at least 11 real samples for gmm with as many components, got 10 (in the cell generator={"components":11,"kind":"gmm"})',
     "seeds=0": "seeds: expected a number above 0, got 0",
     "seeds=[0, -1]": "seeds.1: expected a number of at least 0, got -1",
     "resources.cpus=0": "resources.cpus: expected a number above 0, got 0",

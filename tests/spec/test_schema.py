@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from madray.spec.chain import Chain
-from madray.spec.reading import parse_sweep
+from madray.spec.reading import read_sweep
 from madray.spec.schema import sweep_schema
 from madray.spec.sweep import Resources, Sweep
 from madray.spec.theory import KINDS
@@ -78,9 +78,8 @@ def test_it_accepts_the_issues_example(schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.name)
 def test_it_accepts_every_sweep_that_comes_with_madray(schema: dict[str, Any], file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert errors(schema, text) == []
-    assert parse_sweep(text, name=file.name).cells
+    assert errors(schema, file.read_text(encoding="utf-8")) == []
+    assert read_sweep(file).cells
 
 
 ACCEPTED = [
@@ -196,6 +195,49 @@ def test_it_refuses_what_reading_a_sweep_of_theory_would(
     assert errors(schema, THEORY, override) == [place]
 
 
+EXTENDING = [
+    "",
+    "name: b",
+    "chain: {n_s: 5, generator: {timesteps: 5}, loop: {synthetic: accumulate}, reference: {size: 8}}",
+    "chain: {generator: {kind: gmm}, extractor: lenet}",
+    "chain: {generator: {latent: 8}}",
+    "grid: {lambda: [1.0, 0.5]}",
+    "grid: {rtol: [0.1]}",
+    "theory: {n_s: 3}",
+    "seeds: 3",
+]
+
+
+@pytest.mark.parametrize("text", EXTENDING)
+def test_what_a_file_that_is_extended_may_give_need_not_stand_there(
+    schema: dict[str, Any], text: str
+) -> None:
+    assert errors(schema, f"extends: a.yaml\n{text}") == []
+
+
+EXTENDING_REFUSED = [
+    ("extends: 3", "$.extends"),
+    ("extends: ''", "$.extends"),
+    ("extends: [a.yaml, b.yaml]", "$.extends"),
+    ("extends: a.yaml\nchain: {n_s: many}", "$.chain.n_s"),
+    ("extends: a.yaml\nchain: {lamda: 1}", "$.chain"),
+    ("extends: a.yaml\nchain: {generator: {kind: ddpm, timestep: 5}}", "$.chain.generator"),
+    ("extends: a.yaml\nchain: {generator: dpdm}", "$.chain.generator"),
+    ("extends: a.yaml\nchain: {n_s: 3}\ngrid: {lamda: [1]}", "$.grid"),
+    ("extends: a.yaml\ngrid: [1]", "$.grid"),
+    ("extends: a.yaml\ntheory: {kind: limt}", "$.theory"),
+    ("extends: a.yaml\ntheory: {}\nchain: {}", "$"),
+    ("extends: a.yaml\nseeds: 0", "$.seeds"),
+]
+
+
+@pytest.mark.parametrize(("text", "place"), EXTENDING_REFUSED)
+def test_a_file_that_extends_another_is_checked_all_the_same(
+    schema: dict[str, Any], text: str, place: str
+) -> None:
+    assert errors(schema, text) == [place]
+
+
 def test_it_wants_a_chain_or_theory(schema: dict[str, Any]) -> None:
     assert errors(schema, "name: neither") == ["$"]
 
@@ -224,7 +266,7 @@ def test_every_field_is_described(schema: dict[str, Any]) -> None:
 
 def test_every_field_of_the_file_is_there(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
-    assert list(properties) == list(Sweep.model_fields)
+    assert list(properties) == ["extends", *Sweep.model_fields]
     chain = ["lambda" if name == "bias" else name for name in Chain.model_fields]
     assert list(properties["chain"]["properties"]) == chain
     assert list(schema["$defs"]["Resources"]["properties"]) == list(Resources.model_fields)
@@ -233,7 +275,7 @@ def test_every_field_of_the_file_is_there(schema: dict[str, Any]) -> None:
     assert told == kinds
     assert set(schema["then"]["properties"]["grid"]["properties"]) == kinds - {"kind", "generations"}
     one_for_all = {"generations", "n_eval", "metrics", "extractor", "measure_bias"}
-    assert set(schema["else"]["properties"]["grid"]["properties"]) == set(chain) - one_for_all
+    assert set(schema["else"]["else"]["properties"]["grid"]["properties"]) == set(chain) - one_for_all
 
 
 def test_every_family_can_be_completed(schema: dict[str, Any]) -> None:

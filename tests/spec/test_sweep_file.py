@@ -351,7 +351,8 @@ def test_fixed_samples_stand_beside_fresh_ones() -> None:
 def test_metrics_are_chosen_by_what_is_measured(
     reference: str, generator: str, metrics: tuple[Any, ...]
 ) -> None:
-    chain = only(read(SMALL, f"chain.reference={reference}", f"chain.generator={generator}"))
+    names = (f"chain.reference={reference}", f"chain.generator={generator}")
+    chain = only(read(SMALL, *names, "chain.n_ini=25"))
     assert chain.measured == metrics
     assert chain.extractor == Identity()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 
 from madray.references.digits import read_digits
 from madray.samples import SampleSet
@@ -14,3 +17,11 @@ def handwritten(n: int, *, first: int = 0) -> SampleSet:
     small = read_digits(Digits()).take(np.arange(first, first + n))
     large = small.values.repeat(3, axis=2).repeat(3, axis=3)
     return SampleSet(np.pad(large, ((0, 0), (0, 0), (2, 2), (2, 2))), small.labels, small.classes)
+
+
+def write_images(folder: Path, samples: SampleSet) -> None:
+    """Labelled grey images as files, each in the folder of its label."""
+    assert samples.labels is not None
+    for place, (image, label) in enumerate(zip(samples.values[:, 0], samples.labels, strict=True)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / str(label) / f"{place}.png")

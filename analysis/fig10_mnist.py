@@ -1,0 +1,80 @@
+"""Figure 10, right: diffusion models on MNIST with fresh real data forget their first training set.
+
+madray sweep sweeps/fig10_mnist.yaml --data DATA
+python analysis/fig10_mnist.py            # writes analysis/results/fig10_mnist*
+
+Or smaller, --sweep fig10_mnist_medium or fig10_mnist_small, after that sweep.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import combinations
+
+from madray.errors import BadInput
+from madray.report.chains import Chains
+from madray.report.claims import Claim
+from madray.report.generations import NOTE, Line, by_generation
+from madray.report.per_seed import PerSeed, all_above, how_sure, none_differs
+from madray.report.script import Findings, run_on
+from madray.report.style import looks
+from madray.results import SweepResults
+
+PANELS = ("fid", "precision", "recall")
+
+LEFT = 0.25
+"""How much of a difference between first models may be left in the end."""
+
+
+def find(sweep: SweepResults) -> Findings:
+    """Curves by generation for each n_ini."""
+    chains = Chains.read(sweep)
+    sizes = chains.values("n_ini")
+    if len(sizes) < 2:
+        raise BadInput(f"{chains.name}: expected several n_ini, got {sizes[0]} alone")
+    lines = [
+        Line(f"$n_{{ini}}$ = {n_ini:,}", {"n_ini": n_ini}, look)
+        for n_ini, look in zip(sizes, looks(len(sizes)), strict=True)
+    ]
+    return Findings(
+        title="Figure 10, right: where the fresh-data loop ends does not depend on its first model",
+        picture=by_generation(chains, PANELS, lines),
+        table=chains.over_seeds([*PANELS, "variance", "label_accuracy"]),
+        claims=claims(chains),
+        questions=questions(chains),
+        note=NOTE,
+        how_sure=how_sure(chains.seeds),
+    )
+
+
+def claims(chains: Chains) -> list[Claim]:
+    """First models differ, and what they made different is gone in the end."""
+    [fewest, *_, most] = chains.values("n_ini")
+
+    def apart(t: int) -> PerSeed:
+        return chains.number("fid", {"n_ini": fewest}, t) - chains.number("fid", {"n_ini": most}, t)
+
+    begun, ended = apart(1), apart(chains.last)
+    return [
+        all_above(
+            f"first models differ: FID of generation 1 is larger with n_ini = {fewest:,} than with {most:,}",
+            [begun],
+        ),
+        all_above(
+            f"at generation {chains.last} at most {LEFT:g} of that difference is left, to either side",
+            [LEFT * begun - ended, LEFT * begun + ended],
+        ),
+    ]
+
+
+def questions(chains: Chains) -> list[Claim]:
+    """Whether anything at all is left to be seen of the first model."""
+    end: list[PerSeed] = [
+        chains.number("fid", {"n_ini": n_ini}, chains.last) for n_ini in chains.values("n_ini")
+    ]
+    differences = [one - other for one, other in combinations(end, 2)]
+    return [none_differs(f"no two n_ini differ in FID at generation {chains.last}", differences)]
+
+
+if __name__ == "__main__":
+    sys.exit(run_on(__file__, find))
