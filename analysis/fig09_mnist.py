@@ -58,7 +58,7 @@ def claims(chains: Chains) -> list[Claim]:
 def _lines(chains: Chains) -> list[Line]:
     with_real = lines_by_bias(chains, AUGMENTED)
     without = [
-        replace(line, look=replace(line.look, line=":"), label="" if i else "the same, without real data")
+        replace(line, look=replace(line.look, line=":"), label="" if i else "without real data")
         for i, line in enumerate(lines_by_bias(chains, ALONE))
     ]
     return [*with_real, *without]

@@ -106,7 +106,6 @@ class Maker:
 
     def make_real_side(self, order: RealOrder) -> None:
         """Make the real half of all comparisons, and the floor of each metric."""
-        from madray.metrics.features import extract
         from madray.metrics.real_side import make_real_side, measure_floor, pack
 
         real = order.real
@@ -114,7 +113,7 @@ class Maker:
         size = reference.size
         both = reference.draw(2 * real.n if size is None else min(2 * real.n, size), real.stream)
         if not self.artifacts.has("features", real.key):
-            side = make_real_side(extract(real.extractor, both.head(real.n)))
+            side = make_real_side(self._features(real, both.head(real.n)))
             self.artifacts.commit("features", real.key, pack(side))
         side = self._real_side(real)
         missing = [floor for floor in order.floors if not self.artifacts.has("measurements", floor.key)]
@@ -123,7 +122,7 @@ class Maker:
                 write_numbers(self.artifacts, floor.key, dict.fromkeys(floor.metric.names, math.nan))
             return
         other = both.take(np.arange(real.n, 2 * real.n))
-        features = extract(real.extractor, other)
+        features = self._features(real, other)
         for floor in missing:
             numbers = measure_floor(floor.metric, reference, side, other, features)
             write_numbers(self.artifacts, floor.key, numbers)
@@ -256,7 +255,9 @@ class Maker:
             reference=self._reference(order.source),
             bias=looked.draw.bias if looked is not None and looked.draw.bias is not None else 1.0,
             samples=looked.samples if looked is not None else None,
-            features=looked.features(real) if looked is not None and real is not None else None,
+            features=looked.features(real, self._features)
+            if looked is not None and real is not None
+            else None,
             real=self._real_side(real) if real is not None else None,
         )
         numbers = measure(measurement.metric, evidence)
@@ -275,6 +276,14 @@ class Maker:
                 samples = SampleSet.from_arrow(self._tables.table("references", source.key))
             self._references = {source.key: build_reference(source.settings, samples)}
         return self._references[source.key]
+
+    def _features(self, real: RealSet, samples: SampleSet) -> NDArray[np.float32]:
+        """What is compared with this real set."""
+        from madray.metrics.features import extract
+
+        if not real.extractor.needs_real:
+            return extract(real.extractor, samples)
+        return extract(real.extractor, samples, self._reference(real.source).draw(real.n, real.stream))
 
     def _real_side(self, real: RealSet) -> RealSide:
         from madray.metrics.real_side import unpack
@@ -317,12 +326,12 @@ class _Looked:
         self.samples = samples
         self._features: dict[str, NDArray[np.float32]] = {}
 
-    def features(self, real: RealSet) -> NDArray[np.float32]:
+    def features(
+        self, real: RealSet, make: Callable[[RealSet, SampleSet], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         """Those that are compared with this real set."""
-        from madray.metrics.features import extract
-
         if real.key not in self._features:
-            self._features[real.key] = extract(real.extractor, self.samples)
+            self._features[real.key] = make(real, self.samples)
         return self._features[real.key]
 
 

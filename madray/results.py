@@ -16,7 +16,7 @@ from madray.forest import RECORD, Draw, Source, recorded_as
 from madray.generators.protocol import Generator, build_generator, sample
 from madray.ledger import ChainRecord, Ledger, SweepRecord
 from madray.loops import SyntheticDraw, synthetic_stream
-from madray.references import build_reference
+from madray.references import Reference, build_reference
 from madray.samples import SampleSet
 from madray.spec.reading import Cell, TheoryFile, label, parse_sweep, plain
 from madray.store import Store
@@ -97,13 +97,8 @@ class SweepResults:
         Raises: BadInput, as `generation`; Missing, if the reference is not in the store.
         """
         found, _ = self._chain(dict(cell or {}), 1, None)
-        reference, samples = found.chain.reference, None
-        content = self.record.content.get(recorded_as(reference))
-        if content is not None:
-            samples = SampleSet.from_arrow(
-                read_table(self._store, "references", Source(reference, content).key)
-            )
-        return build_reference(reference, samples).draw(n or found.chain.n_eval, EVALUATION)
+        reference = _read_reference(self._store, found, self.record)
+        return reference.draw(n or found.chain.n_eval, EVALUATION)
 
     def generation(
         self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None
@@ -118,7 +113,7 @@ class SweepResults:
         Raises: BadInput, if no or several cells match, the chain is shorter than t, or all is theory.
         """
         found, chain = self._chain(dict(cell or {}), t, seed)
-        return GenerationResults(self._store, found, chain.generations[t - 1], t, chain.seed)
+        return GenerationResults(self._store, found, chain.generations[t - 1], t, chain.seed, self.record)
 
     def grid(self, cell: Mapping[str, Any] | None, t: int, *, seed: int | None = None) -> bytes:
         """The stored picture of generation t's first samples, as PNG.
@@ -174,6 +169,7 @@ class GenerationResults:
     key: str
     t: int
     seed: int
+    record: SweepRecord
 
     def model(self) -> Generator:
         """The fitted generator. Raises: Missing, if it was not made or not kept."""
@@ -189,20 +185,25 @@ class GenerationResults:
             generator.load(Path(folder))
         return generator
 
-    def measured(self) -> SampleSet:
-        """The n_eval samples at the chain's λ that were measured, as they are stored: nothing is sampled.
+    def measured(self, n: int | None = None) -> SampleSet:
+        """The samples at the chain's λ that were measured, as they are stored: nothing is sampled.
+
+        Args:
+            n: how many of the first ones, at most; all n_eval where None. Only the pieces that hold them are
+                read.
 
         Raises: Missing, if they were not made or not kept.
         """
         chain = self.cell.chain
+        wanted = chain.n_eval if n is None else min(n, chain.n_eval)
         # First used, if at all, by the generation after this one.
-        part = SyntheticDraw(self.t, chain.n_eval, synthetic_stream(self.seed, self.t + 1, self.t))
+        part = SyntheticDraw(self.t, wanted, synthetic_stream(self.seed, self.t + 1, self.t))
         draw = Draw(part, (self.key,), float(chain.bias), chain.generator.chunk, chain.labels)
         try:
             tables = [read_table(self.store, "draws", key) for key in draw.chunk_keys()]
         except Missing:
             raise Missing(f"expected the samples of generation {self.t}, found none; try keep: all") from None
-        return SampleSet.from_arrow(pa.concat_tables(tables)).head(chain.n_eval)
+        return SampleSet.from_arrow(pa.concat_tables(tables)).head(wanted)
 
     def sample(self, n: int, *, bias: float | None = None, stream: Stream | None = None) -> SampleSet:
         """n fresh samples at the chain's λ, or another one; the same each time, unless a stream is given."""
@@ -213,3 +214,30 @@ class GenerationResults:
             bias=self.cell.chain.bias if bias is None else bias,
             stream=stream or Stream.of(self.seed, self.t, "look"),
         )
+
+    def frame(self, n: int, *, bias: float | None = None, stream: Stream | None = None) -> pd.DataFrame:
+        """As `sample`, as a data frame: the columns of the Parquet that the vectors came from, else x0, x1, …
+
+        Labels, where there are any, are the column `label`.
+
+        Raises: BadInput, if samples are images; Missing, as `model`.
+        """
+        import pandas as pd
+
+        samples = self.sample(n, bias=bias, stream=stream)
+        if samples.is_image:
+            raise BadInput(
+                f"expected vectors for a data frame, got images of {samples.shape}; try .sample(n)"
+            )
+        names = _read_reference(self.store, self.cell, self.record).draw(1, EVALUATION).names()
+        frame = pd.DataFrame(samples.flat(), columns=names)
+        return frame if samples.labels is None else frame.assign(label=samples.labels)
+
+
+def _read_reference(store: Store, cell: Cell, record: SweepRecord) -> Reference:
+    """P_r of a cell. Raises: Missing, if it is finite and not in the store."""
+    settings, samples = cell.chain.reference, None
+    content = record.content.get(recorded_as(settings))
+    if content is not None:
+        samples = SampleSet.from_arrow(read_table(store, "references", Source(settings, content).key))
+    return build_reference(settings, samples)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import torch
 
 
+COLUMNS = "columns"
+"""Where the provenance of vectors has the names of their coordinates, as a JSON list."""
+
+
 @dataclass(frozen=True, eq=False)
 class SampleSet:
     """n samples of one shape, with a label each or none.
@@ -106,6 +110,16 @@ class SampleSet:
         if self.labels is None or self.classes is None:
             return None
         return [int(count) for count in np.bincount(self.labels, minlength=self.classes)]
+
+    def names(self) -> list[str]:
+        """What the coordinates are called: as the columns of the user's Parquet, else x0, x1, …
+
+        >>> SampleSet(np.zeros((3, 2), np.float32)).names()
+        ['x0', 'x1']
+        """
+        if COLUMNS in self.provenance:
+            return [str(name) for name in json.loads(self.provenance[COLUMNS])]
+        return [f"x{place}" for place in range(math.prod(self.shape))]
 
     @staticmethod
     def concat(parts: Sequence[SampleSet]) -> SampleSet:

@@ -16,7 +16,7 @@ import os
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +27,7 @@ from pyarrow import fs as pafs
 from madray.artifacts import Marker, is_file_name
 from madray.bundles import BundleIndex
 from madray.errors import BadInput, Damaged, Missing
+from madray.filesystems import Answer, Patience
 from madray.keys import FORMAT_VERSION
 
 _READERS = 32
@@ -44,11 +45,19 @@ _CLAIM = "madray.json"
 class Store:
     """Artifacts under one root. Cheap to open; safe to use from several processes and threads."""
 
-    def __init__(self, filesystem: pafs.FileSystem, root: str, uri: str) -> None:
+    def __init__(
+        self,
+        filesystem: pafs.FileSystem,
+        root: str,
+        uri: str,
+        *,
+        patience: Patience = Patience(),  # noqa: B008  it is frozen
+    ) -> None:
         self.uri = uri
         self.notes: list[str] = []
         self._fs = filesystem
         self._root = root.rstrip("/")
+        self._patience = patience
         self._bundles = BundleIndex(self)
 
     @staticmethod
@@ -66,7 +75,8 @@ class Store:
         except (OSError, ValueError) as error:
             shown = without_secret(told)
             raise BadInput(
-                f"--store: expected a folder or a URI that pyarrow opens, got {shown} ({error})"
+                f"--store: expected a folder or a URI that pyarrow opens, got {shown} ({error}); "
+                "try s3://bucket/folder or gs://bucket/folder"
             ) from None
         return Store(filesystem, root_path, told)
 
@@ -203,7 +213,7 @@ class Store:
             for name in marker.files
         }
         with self._answering():
-            infos = self._fs.get_file_info(list(paths.values()))
+            infos = self._ask(lambda: self._fs.get_file_info(list(paths.values())))
         for (kind, key, name), info in zip(paths, infos, strict=True):
             if (kind, key) in damaged:
                 continue
@@ -228,22 +238,37 @@ class Store:
 
         Raises: FileNotFoundError; BadInput, if the store does not answer.
         """
-        with self._answering(), self._fs.open_input_file(self._path(path)) as file:
-            return bytes(file.read())
+        full = self._path(path)
+
+        def whole() -> bytes:
+            with self._fs.open_input_file(full) as file:
+                data, size = bytes(file.read()), file.size()
+            if len(data) != size:  # the connection ended early: that is no damage of what is stored
+                raise OSError(f"{path}: {len(data)} of {size} bytes came")
+            return data
+
+        with self._answering():
+            return self._ask(whole)
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file under the root. Raises: BadInput, if that is not allowed."""
         full = self._path(path)
+
+        def send() -> None:
+            with self._fs.open_output_stream(full) as file:
+                file.write(data)
+
         try:
             if not self.is_local:
-                with self._fs.open_output_stream(full) as file:
-                    file.write(data)
+                self._ask(send)
                 return
             folder, name = os.path.split(full)
             part = f"{folder}/.{name}.{uuid.uuid4().hex[:16]}"
             os.makedirs(folder, exist_ok=True)
-            with self._fs.open_output_stream(part) as file:
+            with open(part, "xb") as file:
                 file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut could leave the name without the bytes
             os.replace(part, full)
         except OSError as error:
             raise BadInput(
@@ -251,11 +276,12 @@ class Store:
             ) from None
 
     def names(self, folder: str) -> list[str]:
-        """What lies in a folder under the root, sorted; nothing where there is no such folder."""
-        selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
+        """What lies in a folder under the root (`""`: in the root), sorted; nothing where there is none."""
+        full = self._path(folder) if folder else self._root
+        selector = pafs.FileSelector(full, allow_not_found=True)
         try:
             with self._answering():
-                infos = self._fs.get_file_info(selector)
+                infos = self._ask(lambda: self._fs.get_file_info(selector))
         except FileNotFoundError:
             return []
         # A name that begins with a dot is that of a file whose writer was killed.
@@ -265,7 +291,17 @@ class Store:
         return (Store.open, (self.uri,))
 
     def _path(self, path: str) -> str:
+        """The full path of a file or folder under the root. Raises: BadInput, if it is none."""
+        if not all(map(is_file_name, path.split("/"))):
+            raise BadInput(
+                f"expected the path of something inside {self.shown}, got {path!r}; "
+                "a name or a record leads out of the store: do not use what wrote it"
+            )
         return f"{self._root}/{path}"
+
+    def _ask(self, call: Callable[[], Answer]) -> Answer:
+        """What a filesystem answers; one that is far away is asked again."""
+        return call() if self.is_local else self._patience.ask(call)
 
     def _own_marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact that is no part of a bundle."""
@@ -316,7 +352,10 @@ class Store:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(str(error)) from None
         except OSError as error:
-            raise BadInput(f"--store: expected {self.shown} to answer, got {error}") from None
+            raise BadInput(
+                f"--store: expected {self.shown} to answer, got {error}; "
+                "try the address, the network and the access keys"
+            ) from None
 
     def _mark(self, kind: str, key: str, marker: Marker) -> None:
         told = {"format": FORMAT_VERSION, "attempt": marker.attempt, "files": marker.files}

@@ -302,7 +302,7 @@ def test_the_record_says_what_is_worth_knowing(made: tuple[Maker, list[Order]], 
     assert (told["t"], told["n"], told["label_counts"]) == (2, 40, None)
     assert told["draws"] == list(second.generation.draws)
     assert told["stream"] == "0/2/fit"
-    assert told["generator"] == {"kind": "gaussian", "chunk": 16, "version": 1}
+    assert told["generator"] == {"kind": "gaussian", "chunk": 16, "version": 2}
     assert told["device"] == "cpu"
     assert {"madray", "python", "numpy"} <= set(told["versions"])
 

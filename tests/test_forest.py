@@ -66,12 +66,12 @@ def test_keys_are_the_digests_of_what_they_are_said_to_hold() -> None:
     assert NORMAL.key == source
     real = sha(f'{{"lambda":null,"n":10,"sources":["{source}"],"stream":[0,1,"real"]}}')
     first = sha(
-        f'{{"draws":["{real}"],"format":{FORMAT_VERSION},"generator":{{"kind":"gaussian","version":1}},'
+        f'{{"draws":["{real}"],"format":{FORMAT_VERSION},"generator":{{"kind":"gaussian","version":2}},'
         '"stream":[0,1,"fit"]}'
     )
     synthetic = sha(f'{{"lambda":0.5,"n":6,"sources":["{first}"],"stream":[0,2,"synthetic",1]}}')
     second = sha(
-        f'{{"draws":["{synthetic}"],"format":{FORMAT_VERSION},"generator":{{"kind":"gaussian","version":1}},'
+        f'{{"draws":["{synthetic}"],"format":{FORMAT_VERSION},"generator":{{"kind":"gaussian","version":2}},'
         '"stream":[0,2,"fit"]}'
     )
     assert keys(Loop(real="none", synthetic="latest"), 2, bias=0.5) == [first, second]

@@ -38,7 +38,7 @@ LAYERS: list[set[str]] = [
     {"samples"},
     {"spec"},
     {"keys", "parquet", "streams"},
-    {"errors"},
+    {"errors", "filesystems"},
 ]
 """From top to bottom. A unit imports from the layers below its own, never from its own or from above."""
 

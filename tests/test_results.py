@@ -20,10 +20,12 @@ from madray.engine.sweep import run
 from madray.errors import BadInput, Missing
 from madray.references import build_reference
 from madray.references.digits import read_digits
+from madray.samples import SampleSet
 from madray.spec.reading import check_sweep
 from madray.spec.references import Digits
 from madray.store import Store
 from madray.streams import EVALUATION, Stream
+from madray.tables import read_table
 
 PARTS = '''
 from madray.generators.gaussian import GaussianGenerator
@@ -131,6 +133,22 @@ def test_the_samples_that_were_measured_are_read_and_not_made_again(
     frame = madray.open(place)["grid"].table().set_index(["loop", "lambda", "seed", "generation"])
     variance = float(np.trace(np.cov(measured.values.astype(float), rowvar=False)))
     assert variance == pytest.approx(frame.loc[("fully_synthetic", 0.5, 7, 2), "variance"], rel=1e-6)
+
+
+def test_of_what_was_measured_only_the_pieces_are_read_that_are_asked_for(tmp_path: Path) -> None:
+    generator = {"kind": "ddpm", "timesteps": 2, "steps": 5, "warmup": 1, "width": 8, "depth": 1, "chunk": 20}
+    chain = {**CHAIN, "generator": generator, "generations": 1, "metrics": ["variance"]}
+    one = madray.run_chain(chain, store=tmp_path).generation({}, 1)
+    every, store = one.measured(), Store.open(tmp_path)
+    pieces = {
+        SampleSet.from_arrow(read_table(store, "draws", key)).values.tobytes(): key
+        for key in store.names("draws")
+    }
+    store.delete("draws", pieces[every.values[20:40].tobytes()])
+    assert one.measured(20).values.tobytes() == every.values[:20].tobytes()
+    assert one.measured(7).values.tobytes() == every.values[:7].tobytes()
+    with pytest.raises(Missing, match="samples of generation 1"):
+        one.measured(21)
 
 
 def test_samples_that_were_not_kept_are_missing_and_the_message_says_how_to_keep_them(place: Path) -> None:

@@ -20,6 +20,7 @@ from pyarrow import fs as pafs
 from madray.artifacts import Marker
 from madray.bundles import Batch
 from madray.errors import BadInput, Damaged, Missing
+from madray.filesystems import Patience
 from madray.ledger import Ledger, Row
 from madray.results import open as open_results
 from madray.running import run_chain
@@ -382,7 +383,7 @@ def test_a_network_that_is_down_is_no_damage(tmp_path: Path) -> None:
     local = Store.open(tmp_path)
     local.commit("draws", "k", OTHER)
     filesystem = Broken(pafs.LocalFileSystem())
-    store = Store(filesystem, str(tmp_path), "s3://bucket")
+    store = Store(filesystem, str(tmp_path), "s3://bucket", patience=Patience(total_s=0))
     filesystem.broken = True
     with pytest.raises(BadInput, match="network is down"):
         store.read("draws", "k")

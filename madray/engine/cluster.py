@@ -21,6 +21,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from madray.engine.events import Note, WorkFailed, from_json
+from madray.engine.nodes import refuse_what_no_node_has
 from madray.engine.schedule import Schedule
 from madray.engine.sweep import Emit
 from madray.engine.tables import Tables
@@ -58,6 +59,7 @@ class OnRay:
     def __call__(self, schedule: Schedule, store: Store, resources: Resources, emit: Emit) -> None:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
         with _cluster(self._address, resources), _asked_to_stop() as stop:
+            refuse_what_no_node_has(resources)
             logging.getLogger("ray.tune").setLevel(logging.ERROR)
             room = resources.tables_gb * 1e9
             tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)

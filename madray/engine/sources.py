@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from madray.errors import BadInput, Missing
 from madray.forest import Source, recorded_as
@@ -14,12 +16,16 @@ from madray.parquet import to_parquet
 from madray.references import build_reference
 from madray.samples import SampleSet
 from madray.spec.chain import Chain
-from madray.spec.metrics import PrecisionRecall, check_shape
+from madray.spec.generators import check_kind
+from madray.spec.imported import Imported
+from madray.spec.metrics import Identity, PrecisionRecall, check_shape
 from madray.store import Store
 from madray.tables import FILE
 
 _OVERLAP = 0.05
 """Fresh draws that share more than this much of their samples are worth a word."""
+_UNITS_APART = 10
+"""So are coordinates of deviations this many times apart, where metrics see them as they are."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class Facts:
     size: int | None
     shape: tuple[int, ...]
     classes: int | None
+    spread: float | None = None
+    """How many times the largest deviation of a coordinate is the smallest; None where nobody looked."""
 
 
 class Sources:
@@ -61,11 +69,13 @@ class Sources:
         """Check a chain against what its reference has; returns what is worth saying, but not wrong.
 
         Raises: BadInput, if sizes ask for more than a finite reference has, λ < 1 needs labels it has not, or
-            a metric or the extractor takes samples of another shape.
+            a metric, the extractor or the generator takes samples of another shape.
         """
         source = self.source(chain)
         facts = self._facts_of(source)
         _check_shapes(chain, facts.shape)
+        if not isinstance(chain.reference, Imported):  # what its samples are, it alone knows
+            _check_kind(chain, facts.shape)
         if facts.classes is None and chain.generator.needs_labels_for_bias:
             for bias in (chain.bias, *chain.measure_bias):
                 if bias < 1:
@@ -87,15 +97,15 @@ class Sources:
                     f"chain.{field}: expected at most the {facts.size} samples of {chain.reference.kind}, "
                     f"got {n}"
                 )
-        return _overlaps(chain, facts.size)
+        return _overlaps(chain, facts.size) + _units(chain, facts.spread)
 
     def bring(self, sources: Iterable[Source]) -> None:
         """Decode what is not in the store yet into it."""
         for source in sources:
             if source.content is not None and not self._store.has("references", source.key):
                 samples = self._samples(source)
-                facts = {"size": len(samples), "shape": list(samples.shape), "classes": samples.classes}
-                files = {FILE: to_parquet(samples.to_arrow()), "facts.json": json.dumps(facts).encode()}
+                facts = json.dumps(asdict(_facts(samples))).encode()
+                files = {FILE: to_parquet(samples.to_arrow()), "facts.json": facts}
                 self._store.commit("references", source.key, files)
 
     def _find(self, name: str, settings: Any) -> Source:
@@ -124,9 +134,8 @@ class Sources:
         try:
             told = json.loads(self._store.read("references", source.key, "facts.json")["facts.json"])
         except Missing:
-            samples = self._samples(source)
-            return Facts(len(samples), samples.shape, samples.classes)
-        return Facts(told["size"], tuple(told["shape"]), told["classes"])
+            return _facts(self._samples(source))
+        return Facts(**{**told, "shape": tuple(told["shape"])})
 
     def _samples(self, source: Source) -> SampleSet:
         from madray.references.content import read
@@ -134,6 +143,22 @@ class Sources:
         if source.key not in self._read:
             self._read[source.key] = read(source.settings, self._data)
         return self._read[source.key]
+
+
+def _facts(samples: SampleSet) -> Facts:
+    spread = None
+    if not samples.is_image:
+        deviations = samples.flat().std(axis=0, dtype=np.float64)
+        varies = deviations[deviations > 0]
+        spread = float(varies.max() / varies.min()) if len(varies) else None
+    return Facts(len(samples), samples.shape, samples.classes, spread)
+
+
+def _check_kind(chain: Chain, shape: tuple[int, ...]) -> None:
+    try:
+        check_kind(chain.generator, shape)
+    except BadInput as error:
+        raise BadInput(f"chain.generator: {error}") from None
 
 
 def _check_shapes(chain: Chain, shape: tuple[int, ...]) -> None:
@@ -144,6 +169,16 @@ def _check_shapes(chain: Chain, shape: tuple[int, ...]) -> None:
             check_shape(part, shape)
         except BadInput as error:
             raise BadInput(f"chain.{field}: {error}") from None
+
+
+def _units(chain: Chain, spread: float | None) -> list[str]:
+    compares = any(metric.needs_real for metric in chain.measured)
+    if spread is None or spread < _UNITS_APART or not compares or not isinstance(chain.extractor, Identity):
+        return []
+    return [
+        f"one coordinate of {chain.reference.kind} varies {spread:.0f} times as much as another, so metrics "
+        "see little but that one; `extractor: standardised` sees all alike"
+    ]
 
 
 def _overlaps(chain: Chain, size: int) -> list[str]:

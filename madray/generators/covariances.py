@@ -35,8 +35,8 @@ class Covariances(Protocol):
     def outwards(self, z: Array) -> Array:
         """L_k z of one z a component; shapes (k, d)."""
 
-    def squares(self, z: Array) -> Array:
-        """Σ_n z_n z_nᵀ of each component, or its diagonal, of z of shape (k, d, n)."""
+    def squares(self, z: Array, r: Array) -> Array:
+        """Σ_n r_n z_n z_nᵀ of each component, or its diagonal, of z of shape (k, d, n) and r of (k, n)."""
 
     def around(self, count: Array, mean: Array, squares: Array) -> Array:
         """L_k (S_k / N_k − m_k m_kᵀ) L_kᵀ, or its diagonal: the covariances of sets of N_k points with mean
@@ -100,8 +100,8 @@ class Matrices:
         x: Array = (self.roots @ z[:, :, np.newaxis])[:, :, 0]
         return x
 
-    def squares(self, z: Array) -> Array:
-        squares: Array = z @ np.swapaxes(z, 1, 2)
+    def squares(self, z: Array, r: Array) -> Array:
+        squares: Array = (z * r[:, np.newaxis]) @ np.swapaxes(z, 1, 2)
         return squares
 
     def around(self, count: Array, mean: Array, squares: Array) -> Array:
@@ -161,8 +161,8 @@ class Diagonals:
     def outwards(self, z: Array) -> Array:
         return self.roots * z
 
-    def squares(self, z: Array) -> Array:
-        squares: Array = np.einsum("kdn,kdn->kd", z, z)
+    def squares(self, z: Array, r: Array) -> Array:
+        squares: Array = np.einsum("kdn,kdn->kd", z * r[:, np.newaxis], z)
         return squares
 
     def around(self, count: Array, mean: Array, squares: Array) -> Array:

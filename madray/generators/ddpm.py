@@ -33,8 +33,8 @@ class DDPMGenerator:
     λ guides: ε = (1 + w) ε(x, y) − w ε(x) with w = 1/λ − 1. At λ = 1 nothing is done without a label; below,
     both terms are made in one batch. Without labels in the training set there is nothing to guide by.
 
-    Bytes are scaled to [−1, 1] and come back rounded; vectors are divided by one standard deviation for all
-    coordinates. Both are centred by the mean of the training set. Equal samples give that one sample back. A
+    Bytes are scaled to [−1, 1] and come back rounded; vectors are divided by the standard deviation of each
+    coordinate. Both are centred by the mean of the training set. Equal samples give that one sample back. A
     class without samples keeps its first weights: what is drawn of it is some mixture of the others.
 
     Adam with a warm-up and a cosine decay; the weights that sample are an exponential average over the steps,
@@ -232,9 +232,10 @@ class Batches:
     ) -> None:
         signal = torch.from_numpy(schedule.signal).to(device).view(-1, *(1 for _ in samples.shape))
         self._keep, self._add = signal.sqrt().float(), (1 - signal).sqrt().float()
-        self._values = torch.from_numpy(samples.values).to(device)
+        self._values = torch.from_numpy(np.array(samples.values)).to(device)
         self._mean = torch.from_numpy(scale.mean).to(device)
-        self._unit = scale.unit or 1.0
+        unit = scale.divisor
+        self._unit = unit if isinstance(unit, float) else torch.from_numpy(unit).to(device)
         self._unlabelled = samples.classes or 0
         labels = torch.full((len(samples),), self._unlabelled)
         if samples.labels is not None:

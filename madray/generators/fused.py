@@ -23,8 +23,12 @@ def fused(function: Callable[..., Tensor], device: torch.device) -> Callable[...
     compiled = torch.compile(function, dynamic=False, fullgraph=True)
 
     def run(*given: Tensor) -> Tensor:
-        # Without its cache of casts, which would outlive the graph that they were captured in.
-        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
+        # Without autocast's cache, which would outlive the CUDA graph that its casts were captured in. The
+        # compiler's own limit, 8 shapes in a process, is soon reached by chunks that end in a shorter one.
+        with (
+            torch.autocast("cuda", torch.bfloat16, cache_enabled=False),
+            torch._dynamo.config.patch(recompile_limit=64),
+        ):
             return compiled(*given)
 
     return run

@@ -23,6 +23,7 @@ class GaussianGenerator:
         μ = Σ_i x_i / n,   Σ = Σ_i (x_i − μ)(x_i − μ)ᵀ / (n − 1)
 
     λ samples N(μ, λΣ); λ = 0 repeats μ. One sample, or equal ones, give Σ = 0: a result, no error.
+    Of one stream, data in other units give the same samples in these units, coordinate by coordinate.
     Images are vectors of pixels / 255, and are sampled as images: rounded and clipped to bytes.
     Samples carry no labels, whatever the training set carried.
 
@@ -68,7 +69,10 @@ class GaussianGenerator:
     def sample(
         self, n: int, *, bias: float, stream: Stream, labels: NDArray[np.int64] | None = None
     ) -> SampleSet:
-        """n samples of N(μ, λΣ): x = μ + √λ R z with R the symmetric root of Σ and z ~ N(0, 1).
+        """n samples of N(μ, λΣ): x = μ + √λ R z with R the root of Σ and z ~ N(0, 1).
+
+        R = D C^½, where D holds the standard deviations and C the correlations: unlike the symmetric root
+        of Σ, its rows depend on no unit but their own, and singular Σ are no trouble.
 
         Returns: values of shape (n, *shape), float32 (uint8 of images), without labels.
 
@@ -76,9 +80,9 @@ class GaussianGenerator:
         """
         check_bias(bias)
         if self._root is None:
-            self._root = symmetric_root(self.covariance).astype(np.float32)
+            self._root = root_by_correlations(self.covariance).astype(np.float32)
         noise = stream.numpy().standard_normal((n, self.mean.size), dtype=np.float32)
-        points = noise @ (np.float32(bias**0.5) * self._root)
+        points = noise @ (np.float32(bias**0.5) * self._root.T)
         points += self.mean.astype(np.float32)
         return self._frame.samples(points)
 
@@ -100,6 +104,22 @@ class GaussianGenerator:
         self.mean, self.covariance = arrays["mean"], arrays["covariance"]
         self._frame = Frame.read(told)
         self._root = None
+
+
+def root_by_correlations(covariance: Array) -> Array:
+    """R = D C^½ with R Rᵀ = Σ, D the standard deviations and C the correlations; shape (d, d).
+
+    Data in other units, A x with A diagonal, have the root A R. A coordinate without variance has a row of 0.
+
+    >>> root_by_correlations(np.array([[4.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 0.0]]))
+    array([[2., 0., 0.],
+           [0., 3., 0.],
+           [0., 0., 0.]])
+    """
+    deviations = np.sqrt(covariance.diagonal())[:, np.newaxis]
+    units = np.where(deviations > 0, deviations, 1.0)
+    root: Array = deviations * symmetric_root(covariance / units / units.T)
+    return root
 
 
 def symmetric_root(covariance: Array) -> Array:

@@ -136,10 +136,8 @@ class _Sums:
     @staticmethod
     def over(mixture: Mixture, points: Array) -> _Sums:
         z, r, log_p = _expect(mixture, points)
-        count, first = r.sum(axis=1), (z @ r[:, :, np.newaxis])[:, :, 0]
-        # Where they are, and not in new memory: asking for that would take longer than the arithmetic.
-        z *= np.sqrt(r, out=r)[:, np.newaxis]
-        return _Sums(float(log_p.sum()), count, first, mixture.covariances.squares(z))
+        first = (z @ r[:, :, np.newaxis])[:, :, 0]
+        return _Sums(float(log_p.sum()), r.sum(axis=1), first, mixture.covariances.squares(z, r))
 
     def __add__(self, other: _Sums) -> _Sums:
         return _Sums(

@@ -20,48 +20,59 @@ class Scale:
 
     Attributes:
         mean: of the training set, shape of a sample, float32.
-        unit: 127.5 for bytes, which spans [−1, 1] before the centring; else the one standard deviation of all
-            coordinates, and 0 where nothing varies, so that everything comes back as the mean.
+        unit: 127.5 for bytes, which spans [−1, 1] before the centring; else the standard deviation of each
+            coordinate, shape of a sample, float32, and 0 of one that never varies: it comes back as the mean.
         image: whether samples are bytes.
 
     >>> samples = SampleSet(np.float32([[1, 5], [3, 5]]))
     >>> scale = Scale.of(samples)
     >>> scale.outwards(scale.inwards(samples)).tolist()
     [[1.0, 5.0], [3.0, 5.0]]
-    >>> Scale.of(samples.head(1)).outwards(np.ones((2, 2), np.float32)).tolist()
-    [[1.0, 5.0], [1.0, 5.0]]
+    >>> scale.outwards(np.ones((1, 2), np.float32)).tolist()
+    [[3.0, 5.0]]
     """
 
     mean: Array32
-    unit: float
+    unit: float | Array32
     image: bool
 
     @staticmethod
     def of(samples: SampleSet) -> Scale:
         """The scale of a training set."""
         mean = samples.values.mean(axis=0, dtype=np.float64)
-        unit = 127.5
-        if not samples.is_image:
-            unit = float(np.sqrt(np.mean((samples.values - mean) ** 2)))
-        return Scale(mean.astype(np.float32), unit, samples.is_image)
+        if samples.is_image:
+            return Scale(mean.astype(np.float32), 127.5, True)
+        # Of equal float32 numbers the float64 mean is exact, and so their deviation is 0, not nearly 0.
+        unit = samples.values.std(axis=0, dtype=np.float64)
+        return Scale(mean.astype(np.float32), unit.astype(np.float32), False)
 
     @staticmethod
     def read(arrays: Mapping[str, NDArray[Any]], told: Mapping[str, Any]) -> Scale:
         """The scale that `told` and `arrays["mean"]` describe."""
-        return Scale(arrays["mean"], float(told["unit"]), bool(told["image"]))
+        image = bool(told["image"])
+        return Scale(
+            arrays["mean"], float(told["unit"]) if image else np.asarray(told["unit"], np.float32), image
+        )
 
     def told(self) -> dict[str, Any]:
         """All but the mean, as JSON."""
-        return {"unit": self.unit, "image": self.image}
+        return {"unit": self.unit if self.image else np.asarray(self.unit).tolist(), "image": self.image}
+
+    @property
+    def divisor(self) -> float | Array32:
+        """The unit, and 1 where it is 0: centred numbers may be divided by it."""
+        if isinstance(self.unit, float):
+            return self.unit
+        return np.where(self.unit > 0, self.unit, np.float32(1))
 
     def spread(self, samples: SampleSet) -> Array32:
         """The standard deviation of each coordinate of z, shape of a sample."""
         std: NDArray[np.float64] = samples.values.std(axis=0, dtype=np.float64)
-        return (std / (self.unit or 1)).astype(np.float32)
+        return (std / self.divisor).astype(np.float32)
 
     def inwards(self, samples: SampleSet) -> Array32:
         """z of each sample, shape (n, *shape)."""
-        return (samples.values - self.mean) / np.float32(self.unit or 1)
+        return (samples.values - self.mean) / np.float32(self.divisor)
 
     def outwards(self, z: Array32) -> NDArray[Any]:
         """The values of which z was made: float32, or bytes, rounded and clipped."""

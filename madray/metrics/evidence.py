@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madray.samples import SampleSet
 from madray.streams import EVALUATION
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,18 @@ class RealSide:
     features: NDArray[np.float32]
     mean: NDArray[np.float64]
     root: NDArray[np.float64]
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: Hashable, find: Callable[[], T]) -> T:
+        """What a metric finds out about the real features alone, and need not find again each generation.
+
+        Args:
+            name: all that it depends on beside the features.
+        """
+        if name not in self._found:
+            self._found[name] = find()
+        found: T = self._found[name]
+        return found
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from madray.samples import SampleSet
 from madray.spec.imported import Imported, load_object
 
 if TYPE_CHECKING:
-    from madray.spec.metrics import AnyExtractor, Identity
+    from madray.spec.metrics import AnyExtractor, Identity, Standardised
 
 Features = NDArray[np.floating[Any]]
 """Shape (n, d), float32 or float64."""
@@ -45,10 +45,35 @@ def extract_identity(settings: Identity, samples: SampleSet) -> NDArray[np.float
     return identity(samples)
 
 
-def extract(settings: AnyExtractor, samples: SampleSet) -> NDArray[np.float32]:
+def standardised(samples: SampleSet, *, real: SampleSet) -> NDArray[np.float64]:
+    """z = (x − mean) / deviation with both of the real samples, coordinate by coordinate; shape (n, d).
+
+    Data in other units have the same z. The deviation is √(Σ_i (x_i − mean)² / n_real); a coordinate that
+    never varies in the real samples is only centred.
+
+    >>> real = SampleSet(np.float32([[1, 20_000], [3, 60_000]]))
+    >>> standardised(SampleSet(np.float32([[4, 20_000]])), real=real).tolist()
+    [[2.0, -1.0]]
+    """
+    points = real.flat().astype(np.float64)
+    deviation = points.std(axis=0)
+    z: NDArray[np.float64] = (samples.flat() - points.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return z
+
+
+def extract_standardised(settings: Standardised, samples: SampleSet, real: SampleSet) -> NDArray[np.float64]:
+    """The samples in the units of the real ones."""
+    return standardised(samples, real=real)
+
+
+def extract(settings: AnyExtractor, samples: SampleSet, real: SampleSet | None = None) -> NDArray[np.float32]:
     """Features of the samples, shape (n, d), float32, one row a sample.
 
-    Raises: BadInput, if what the extractor gives are not n rows of finite numbers.
+    Args:
+        real: the n_eval real samples that they are compared with, for extractors that say `needs_real`.
+
+    Raises: BadInput, if what the extractor gives are not n rows of finite numbers; ValueError, if it needs
+        real samples and there are none.
 
     >>> from madray.spec.metrics import Identity
     >>> extract(Identity(), SampleSet(np.ones((2, 3), np.float32))).shape
@@ -57,6 +82,10 @@ def extract(settings: AnyExtractor, samples: SampleSet) -> NDArray[np.float32]:
     implementation = load_object(settings.implementation)
     if isinstance(settings, Imported):
         features = implementation(**settings.settings)(samples)
+    elif settings.needs_real:
+        if real is None:
+            raise ValueError(f"expected real samples for the extractor {settings.kind}, got none, try real=…")
+        features = implementation(settings, samples, real)
     else:
         features = implementation(settings, samples)
     try:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from madray.metrics.evidence import Evidence
 from madray.metrics.features import Features, feature_matrix
-from madray.metrics.variance import trace_of_covariance
 
 if TYPE_CHECKING:
     from madray.spec import metrics as spec
@@ -72,8 +71,7 @@ def modes_covered(
     1
     """
     nearest, distance = nearest_mode(samples, means)
-    counts = np.bincount(nearest[distance <= within * std], minlength=len(means))
-    return int(np.count_nonzero(counts >= at_least))
+    return _covered(nearest[distance <= within * std], len(means), at_least)
 
 
 def average_modal_variance(samples: Features, *, means: NDArray[Any]) -> float:
@@ -92,11 +90,8 @@ def average_modal_variance(samples: Features, *, means: NDArray[Any]) -> float:
     >>> average_modal_variance(np.array([[-1.0], [1.0], [10.0], [10.0]]), means=means)
     1.0
     """
-    samples = feature_matrix("samples", samples)
     nearest, _ = nearest_mode(samples, means)
-    counts = np.bincount(nearest, minlength=len(means))
-    variances = [trace_of_covariance(samples[nearest == mode]) for mode in np.flatnonzero(counts >= 2)]
-    return sum(variances) / len(variances) if variances else math.nan
+    return _average_variance(np.asarray(samples), nearest, len(means))
 
 
 def measure_modes(settings: spec.Modes, evidence: Evidence) -> dict[str, float]:
@@ -104,12 +99,31 @@ def measure_modes(settings: spec.Modes, evidence: Evidence) -> dict[str, float]:
     reference = evidence.reference
     if not isinstance(reference, HasModes):
         return {"modes": math.nan, "modal_variance": math.nan}
-    samples = evidence.some_samples().flat()
-    covered = modes_covered(
-        samples,
-        means=reference.means,
-        std=reference.std,
-        within=settings.within,
-        at_least=settings.at_least,
-    )
-    return {"modes": covered, "modal_variance": average_modal_variance(samples, means=reference.means)}
+    samples, modes = evidence.some_samples().flat(), len(reference.means)
+    nearest, distance = nearest_mode(samples, reference.means)
+    near = nearest[distance <= settings.within * reference.std]
+    return {
+        "modes": _covered(near, modes, settings.at_least),
+        "modal_variance": _average_variance(samples, nearest, modes),
+    }
+
+
+def _covered(near: NDArray[np.intp], modes: int, at_least: int) -> int:
+    """How many modes have enough of the samples that are near one, of which `near` tells whose they are."""
+    return int(np.count_nonzero(np.bincount(near, minlength=modes) >= at_least))
+
+
+def _average_variance(samples: Features, nearest: NDArray[np.intp], modes: int) -> float:
+    """Of each mode's samples; all modes at once."""
+    counts = np.bincount(nearest, minlength=modes)
+    several = counts >= 2
+    if not several.any():
+        return math.nan
+    some = np.zeros(modes, np.intp)
+    some[nearest] = np.arange(len(samples))
+    squares = np.zeros(modes)
+    for values in samples.T.astype(np.float64):
+        values -= values[some][nearest]  # of equal samples nothing is left, to the last bit
+        mean = np.bincount(nearest, values, modes) / np.maximum(counts, 1)
+        squares += np.bincount(nearest, np.square(values - mean[nearest]), modes)
+    return float(np.mean(squares[several] / (counts[several] - 1)))

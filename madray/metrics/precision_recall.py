@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from madray.metrics import trees
 from madray.metrics.distances import SIDE, Frame, Index, Placed, Real, pairs, parts, squared_distances
 from madray.metrics.evidence import Evidence
 from madray.metrics.features import Features, feature_matrix
 from madray.metrics.nearest_neighbours import Counts, squared_radii
-from madray.metrics.trees import DIMENSIONS, inside_balls
+from madray.metrics.trees import DIMENSIONS
 
 if TYPE_CHECKING:
     from madray.spec import metrics as spec
@@ -70,37 +71,65 @@ def precision_recall(*, real: Features, generated: Features, k: int = 5) -> Prec
     >>> precision_recall(real=real, generated=generated, k=1)
     PrecisionRecall(precision=0.3333333333333333, recall=0.75)
     """
-    real, generated = _checked("real", real, k), _checked("generated", generated, k)
-    if real.shape[1] != generated.shape[1]:
-        raise ValueError(
-            f"expected real and generated features of the same d, got {real.shape[1]} and "
-            f"{generated.shape[1]}, try the same extractor for both"
-        )
-    (x, copies_x), (y, copies_y) = _distinct(real), _distinct(generated)
-    find = inside_balls if real.shape[1] <= DIMENSIONS else _inside_balls
-    inside_x, inside_y = find(x, copies_x, y, copies_y, k)
-    return PrecisionRecall(
-        precision=float(copies_y[inside_y].sum() / len(generated)),
-        recall=float(copies_x[inside_x].sum() / len(real)),
-    )
+    return _compared(_Balls.around("real", real, k), _Balls.around("generated", generated, k))
 
 
 def measure_precision_recall(settings: spec.PrecisionRecall, evidence: Evidence) -> dict[str, float]:
     """Precision and recall of the generation's features against the real side's."""
     features, real = evidence.both_sides()
-    found = precision_recall(real=real.features, generated=features, k=settings.k)
+    k = settings.k
+    reals = real.once(("balls", k), lambda: _Balls.around("real", real.features, k))
+    found = _compared(reals, _Balls.around("generated", features, k))
     return {"precision": found.precision, "recall": found.recall}
 
 
+@dataclass(frozen=True)
+class _Balls:
+    """Around each distinct point of one side, as far as its k-th nearest neighbour.
+
+    Attributes:
+        points: shape (n, d).
+        copies: how many there are of each, shape (n,).
+        squared_radii: shape (n,).
+    """
+
+    points: Features
+    copies: Counts
+    squared_radii: Real
+
+    @staticmethod
+    def around(name: str, features: Features, k: int) -> _Balls:
+        """Of the features; `name` says for the messages which they are."""
+        points, copies = _distinct(_checked(name, features, k))
+        if points.shape[1] <= DIMENSIONS:
+            return _Balls(points, copies, trees.squared_radii(points, copies, k))
+        placed = Frame.around(points).place(points, np.float32)
+        return _Balls(points, copies, squared_radii(points, placed, copies, k))
+
+    def share(self, inside: NDArray[np.bool_]) -> float:
+        """Of all features, those whose point is inside."""
+        return float(self.copies[inside].sum() / self.copies.sum())
+
+
+def _compared(real: _Balls, generated: _Balls) -> PrecisionRecall:
+    x, y = real.points, generated.points
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"expected real and generated features of the same d, got {x.shape[1]} and {y.shape[1]}, "
+            "try the same extractor for both"
+        )
+    find = trees.inside_balls if x.shape[1] <= DIMENSIONS else _inside_balls
+    inside_x, inside_y = find(x, real.squared_radii, y, generated.squared_radii)
+    return PrecisionRecall(precision=generated.share(inside_y), recall=real.share(inside_x))
+
+
 def _inside_balls(
-    x: Features, copies_x: Counts, y: Features, copies_y: Counts, k: int
+    x: Features, squared_radii_x: Real, y: Features, squared_radii_y: Real
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which points of each side lie in a ball of the other, by products of matrices."""
-    frame, own = Frame.around(x, y), Frame.around(y)  # the generated may be close together, far away
-    placed = frame.place(x, np.float32)
-    r = _Side.of(x, placed, squared_radii(x, placed, copies_x, k))
-    radii = squared_radii(y, own.place(y, np.float32), copies_y, k)
-    g = _Side.of(y, frame.place(y, np.float32), radii)
+    frame = Frame.around(x, y)
+    r = _Side.of(x, frame.place(x, np.float32), squared_radii_x)
+    g = _Side.of(y, frame.place(y, np.float32), squared_radii_y)
     _find_inside(r, g)
     return r.inside, g.inside
 

@@ -7,6 +7,7 @@ few; in more dimensions neither trees nor this bound are of use.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,36 +34,32 @@ SMALL = 1e-150
 
 
 def inside_balls(
-    x: Features, copies_x: Counts, y: Features, copies_y: Counts, k: int
+    x: Features, squared_radii_x: Real, y: Features, squared_radii_y: Real
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which points of each side lie in a ball of the other, shape (n,) each.
+    """Which points of each side lie strictly inside a ball around one of the other, shape (n,) each.
 
     Args:
-        x, y: distinct points of either side, shape (n, d) with d of at most `DIMENSIONS`.
-        copies_x, copies_y: how many there are of each; more than k in all.
-        k: which nearest neighbour bounds a ball.
+        x, y: points of either side, shape (n, d) with d of at most `DIMENSIONS`.
+        squared_radii_x, squared_radii_y: of their balls, shape (n,).
 
     >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([[2.5], [4.5], [6.5]])
-    >>> inside_balls(x, np.ones(4, int), y, np.ones(3, int), k=1)
+    >>> inside_balls(x, np.full(4, 1.0), y, np.full(3, 4.0))
     (array([False,  True,  True,  True]), array([ True, False, False]))
     """
-    from scipy.spatial import KDTree
-
-    tree_x, tree_y = KDTree(x), KDTree(y)
-    radii_x = squared_radii(x, tree_x, copies_x, k)
-    radii_y = squared_radii(y, tree_y, copies_y, k)
-    return _inside(x, tree_x, y, radii_y), _inside(y, tree_y, x, radii_x)
+    return _inside(x, y, squared_radii_y), _inside(y, x, squared_radii_x)
 
 
-def squared_radii(points: Features, tree: KDTree, copies: Counts, k: int) -> Real:
+def squared_radii(points: Features, copies: Counts, k: int) -> Real:
     """D from each distinct point to its k-th nearest neighbour, where copies count one by one, shape (n,).
 
-    >>> from scipy.spatial import KDTree
-    >>> points = np.array([[0.0], [1.0], [3.0]])
-    >>> squared_radii(points, KDTree(points), np.array([1, 1, 2]), k=2)
+    Args:
+        points: shape (n, d) with d of at most `DIMENSIONS`.
+        copies: how many there are of each; more than k in all.
+
+    >>> squared_radii(np.array([[0.0], [1.0], [3.0]]), np.array([1, 1, 2]), k=2)
     array([9., 4., 4.])
     """
-    n = len(points)
+    n, tree = len(points), _tree(points)
     radii = np.zeros(n)
     nth = k + 1 - copies  # a point's own copies are its first neighbours, at distance 0
     i = np.flatnonzero(nth > 0)
@@ -79,19 +76,27 @@ def squared_radii(points: Features, tree: KDTree, copies: Counts, k: int) -> Rea
     return radii
 
 
-def _inside(x: Features, tree: KDTree, y: Features, squared_radii: Real) -> NDArray[np.bool_]:
-    """Which x, of which there is a tree, lie strictly inside a ball around a y."""
-    inside = np.zeros(len(x), np.bool_)
-    balls = np.flatnonzero(squared_radii)
-    ball, i = _within(tree, y[balls], squared_radii[balls])
-    j = balls[ball]
-    inside[i[squared_distances(x, y, i, j) < squared_radii[j]]] = True
+def _inside(x: Features, y: Features, squared_radii: Real) -> NDArray[np.bool_]:
+    """Which x lie strictly inside a ball around a y: most in that of the nearest, if in any."""
+    _, j = _tree(y).query(x)
+    inside: NDArray[np.bool_] = squared_distances(x, y, np.arange(len(x)), j) < squared_radii[j]
+    others, balls = np.flatnonzero(~inside), np.flatnonzero(squared_radii)
+    if len(others):
+        ball, i = _within(_tree(x[others]), y[balls], squared_radii[balls])
+        i, j = others[i], balls[ball]
+        inside[i[squared_distances(x, y, i, j) < squared_radii[j]]] = True
     return inside
+
+
+def _tree(points: Features) -> KDTree:
+    from scipy.spatial import KDTree
+
+    return KDTree(points)
 
 
 def _within(tree: KDTree, centres: Features, squared_radii: Real) -> tuple[Index, Index]:
     """Pairs of a centre, in order, and a point of the tree that may lie in the ball around it."""
     found = tree.query_ball_point(centres, np.sqrt(squared_radii) * (1 + MARGIN) + SMALL)
     ball = np.repeat(np.arange(len(centres)), [len(each) for each in found])
-    point = np.concatenate([*found, []]).astype(np.intp)
+    point = np.fromiter(chain.from_iterable(found), np.intp)
     return ball, point

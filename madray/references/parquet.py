@@ -1,7 +1,8 @@
-"""Rows of Parquet files: vectors as lists of numbers, or encoded images."""
+"""Rows of Parquet files: vectors as columns of numbers or as lists, or encoded images."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from madray.errors import BadInput
 from madray.references.files import File, files_below, locate
 from madray.references.images import decode_image
-from madray.samples import SampleSet
+from madray.references.parquet_columns import in_float32, is_number, number_columns, read_columns
+from madray.samples import COLUMNS, SampleSet
 from madray.spec.references import Parquet
 
 MOST_CLASSES = 65_536
@@ -25,24 +27,29 @@ MOST_CLASSES = 65_536
 def read_parquet(settings: Parquet, data: Path | None) -> SampleSet:
     """All rows of a Parquet file, or of the `*.parquet` of a folder in the order of their paths.
 
-    A column of lists of numbers gives float32 values of shape (n, d); a column of encoded images, as
-    bytes or as `{bytes, path}`, gives uint8 values of shape (n, channels, height, width), cropped to the
-    middle square and resized where `size` says so. Labels are integers in [0, classes).
+    Columns of numbers, one a coordinate, and a column of lists of numbers give float32 values of shape
+    (n, d). A column of encoded images, as bytes or as `{bytes, path}`, gives uint8 values of shape
+    (n, channels, height, width), cropped to the middle square and resized where `size` says so. Labels are
+    integers in [0, classes).
 
-    Raises: BadInput, naming the file, what was expected and what was found: no such column, a null, lists
-    of unequal length, numbers that are not finite in float32, an image that does not decode, images of
-    unequal size without `size`, a label that is negative, null, no integer or too large.
+    Without `values` it is the first column of lists or images, and where there is none, all columns but the
+    labels.
+
+    Raises: BadInput, naming the file, what was expected and what was found: no such column, a null, a column
+    that is not of numbers, or never varies, or by less than float32 can tell, lists of unequal length,
+    numbers that are not finite in float32, an image that does not decode, images of unequal size without
+    `size`, a label that is negative, null, no integer or too large.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "points.parquet")
-    ...     pq.write_table(pa.table({"x": [[0.0, 1.0], [2.0, 3.0]], "label": [0, 2]}), path)
-    ...     samples = read_parquet(Parquet(path="points.parquet"), Path(folder))
-    >>> samples.shape, samples.label_counts()
-    ((2,), [1, 0, 1])
+    ...     path = Path(folder, "people.parquet")
+    ...     pq.write_table(pa.table({"height_m": [1.6, 1.8], "income": [20e3, 70e3], "label": [0, 2]}), path)
+    ...     samples = read_parquet(Parquet(path="people.parquet"), Path(folder))
+    >>> samples.values[1].tolist(), samples.label_counts()
+    ([1.7999999523162842, 70000.0], [1, 0, 1])
     """
     path = locate(settings.path, data, "a Parquet file or a folder of them")
-    column: str | None = settings.values
+    names = [settings.values] if isinstance(settings.values, str) else settings.values
     label = settings.label
     values: list[NDArray[Any]] = []
     labels: list[NDArray[np.int64]] = []
@@ -50,14 +57,15 @@ def read_parquet(settings: Parquet, data: Path | None) -> SampleSet:
         where = file.where
         with file.open() as stream:
             opened = _open(stream, where)
-            if column is None:
-                column = _first_of_values(opened.schema_arrow, where)
-            if label is None and not values and "label" in opened.schema_arrow.names:
+            there = opened.schema_arrow.names
+            if label is None and not values and "label" in there and "label" not in (names or ()):
                 label = "label"
-            table = _columns(opened, [column] + ([label] if label else []), where)
+            if names is None:
+                names = _of_values(opened.schema_arrow, label, where)
+            table = _columns(opened, [*names, *([label] if label else [])], where)
         if not table.num_rows:
             continue
-        values.append(_values(table.column(column), column, settings, where))
+        values.append(_values(table.select(names), settings, where))
         if values[-1].shape[1:] != values[0].shape[1:] or values[-1].dtype != values[0].dtype:
             raise BadInput(
                 f"expected values of one shape in {path}, got {values[0].shape[1:]} and, in {where}, "
@@ -65,12 +73,15 @@ def read_parquet(settings: Parquet, data: Path | None) -> SampleSet:
             )
         if label is not None:
             labels.append(_labels(table.column(label), label, settings.classes, where))
-    if not values:
+    if not values or names is None:
         raise BadInput(f"expected rows in {path}, got none, try another file")
+    samples, told = np.concatenate(values), {}
+    if samples.dtype == np.float64:
+        samples, told = in_float32(samples, names, str(path)), {COLUMNS: json.dumps(names)}
     if not labels:
-        return SampleSet(np.concatenate(values))
+        return SampleSet(samples, provenance=told)
     joined = np.concatenate(labels)
-    return SampleSet(np.concatenate(values), joined, settings.classes or int(joined.max()) + 1)
+    return SampleSet(samples, joined, settings.classes or int(joined.max()) + 1, told)
 
 
 def parquet_files(path: Path) -> list[File]:
@@ -138,24 +149,31 @@ def _is_images(kind: pa.DataType) -> bool:
     return _is_bytes(kind)
 
 
-def _first_of_values(schema: pa.Schema, where: str) -> str:
+def _of_values(schema: pa.Schema, label: str | None, where: str) -> list[str]:
     for field in schema:
         if _is_vectors(field.type) or _is_images(field.type):
-            return str(field.name)
+            return [str(field.name)]
+    if names := number_columns(schema, label, where):
+        return names
     raise BadInput(
-        f"expected a column of lists of numbers or of encoded images in {where}, "
+        f"expected columns of numbers, of lists of numbers or of encoded images in {where}, "
         f"got {', '.join(f'{field.name}: {field.type}' for field in schema)}, try converting one"
     )
 
 
-def _values(column: pa.ChunkedArray, name: str, settings: Parquet, where: str) -> NDArray[Any]:
+def _values(table: pa.Table, settings: Parquet, where: str) -> NDArray[Any]:
+    """Float64 of columns of numbers, float32 of lists, bytes of images."""
+    name, *others = table.column_names
+    column = table.column(name)
+    if others or is_number(column.type):
+        return read_columns(table, where)
     if _is_images(column.type):
         return _images(column, name, settings, where)
     if _is_vectors(column.type):
         return _vectors(column, name, where)
     raise BadInput(
-        f"expected lists of numbers or encoded images in column {name!r} of {where}, got {column.type}, "
-        "try `values` with the name of another column"
+        f"expected numbers, lists of numbers or encoded images in column {name!r} of {where}, "
+        f"got {column.type}, try `values` with the name of another column"
     )
 
 

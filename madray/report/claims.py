@@ -14,13 +14,17 @@ class Claim:
 
     Attributes:
         text: the sentence.
-        holds: whether the numbers bear it out.
+        holds: whether the numbers bear it out; None where they do not decide it.
         evidence: which numbers, and how sure they are.
     """
 
     text: str
-    holds: bool
+    holds: bool | None
     evidence: str
+
+
+VERDICTS = {True: "yes", False: "**no**", None: "not decided"}
+"""What stands for `Claim.holds` on a page."""
 
 
 def claims_to_markdown(claims: Sequence[Claim]) -> str:
@@ -31,5 +35,5 @@ def claims_to_markdown(claims: Sequence[Claim]) -> str:
     | --- | --- | --- |
     | yes | W2² falls with n | slope −1.00 |
     """
-    lines = [["yes" if claim.holds else "**no**", claim.text, claim.evidence] for claim in claims]
+    lines = [[VERDICTS[claim.holds], claim.text, claim.evidence] for claim in claims]
     return to_markdown(["holds", "claim", "evidence"], lines)

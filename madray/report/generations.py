@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from madray.report.chains import SHARES, Chains, Point
 from madray.report.curves import SIGMAS, band, horizontal
@@ -61,7 +61,8 @@ def lines_by_bias(chains: Chains, others: Point | None = None) -> list[Line]:
 
 def by_generation(chains: Chains, names: Sequence[str], lines: Sequence[Line]) -> Figure:
     """A panel for each number, with a curve for each line, and the floor."""
-    figure = new_figure(height=2.9, width=2.4 * max(len(names), 2))
+    beside = 1.2 if len(lines) > 1 else 0.0  # for the legend
+    figure = new_figure(height=2.9, width=2.4 * max(len(names), 2) + beside)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         for line in lines:
@@ -71,7 +72,8 @@ def by_generation(chains: Chains, names: Sequence[str], lines: Sequence[Line]) -
             horizontal(axes, floor, "real" if axes is panels[0] else "")
         _frame(axes, name)
     if len(lines) > 1:
-        panels[0].legend()
+        # Beside the panels, where no curve can pass behind it.
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
@@ -81,5 +83,7 @@ def _frame(axes: Axes, name: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if name == "fid":
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     else:
         axes.set_ylim(0, 1.05 if name in SHARES else 1.05 * axes.get_ylim()[1])

@@ -104,22 +104,25 @@ def how_sure(seeds: int) -> str:
     """The rule that decides, in sentences."""
     if seeds == 1:
         return (
-            "There is one seed, and so no standard error: what another training would change is not known. A "
+            "There is one seed, and so no interval: what another training would change is not known. A "
             f"number counts from {ALONE:g} times on what measuring other samples of the same models would "
-            "change: by the binomial for shares, by the real-against-real floor for fid."
+            "change: by the binomial for shares, by the real-against-real floor for fid. A claim does not "
+            "hold where a number counts as below 0, and is not decided where one counts as neither."
         )
     return (
         f"Differences are taken seed by seed, over {seeds} seeds. One counts from {counts_from(seeds):.3g} "
-        f"standard errors on, which chance alone makes of nothing in {100 * LEVEL:g} % of sweeps. A claim "
-        "about several numbers holds where each of them alone is as sure."
+        f"standard errors on, which chance alone makes of nothing in {100 * LEVEL:g} % of sweeps; so far "
+        f"reach the intervals in brackets, which are of {100 - 200 * LEVEL:g} %. A claim about several "
+        "numbers holds where each interval is above 0, does not hold where one is below 0, and is not "
+        "decided otherwise."
     )
 
 
 def all_above(text: str, numbers: Sequence[PerSeed]) -> Claim:
-    """The claim that all numbers are above 0.
+    """The claim that all numbers are above 0; it is not decided where the least sure may be on either side.
 
     >>> all_above("it rises", [PerSeed(np.array([1.9, 2.0, 2.1]), 0.1)]).evidence
-    'it is 2, 34.6 standard errors above 0'
+    'it is 2 (1.6 to 2.4), 34.6 standard errors above 0'
     """
     _some(text, numbers)
     errors = [number.errors for number in numbers]
@@ -127,8 +130,9 @@ def all_above(text: str, numbers: Sequence[PerSeed]) -> Claim:
     worst = min(range(len(numbers)), key=lambda i: -math.inf if math.isnan(errors[i]) else errors[i])
     least, seeds = numbers[worst], len(numbers[worst].values)
     among = f"the least sure of {len(numbers)} is" if len(numbers) > 1 else "it is"
-    evidence = f"{among} {least.values.mean():.3g}, {_apart(errors[worst], seeds)}"
-    return Claim(text, bool(errors[worst] >= counts_from(seeds)), evidence)
+    told = "for all seeds" if _all_zero(least) else _apart(errors[worst], seeds)
+    evidence = f"{among} {least.values.mean():.3g}{_interval(least)}, {told}"
+    return Claim(text, _verdict(least), evidence)
 
 
 def none_differs(text: str, differences: Sequence[PerSeed]) -> Claim:
@@ -143,7 +147,32 @@ def none_differs(text: str, differences: Sequence[PerSeed]) -> Claim:
     evidence = (
         f"the largest of {len(differences)} is {largest:.3g} {_unit(seeds)} from 0; {bound:.3g} would count"
     )
-    return Claim(text, bool(largest < bound), evidence)
+    unknown = any(math.isnan(each.errors) for each in differences)
+    return Claim(text, None if unknown else bool(largest < bound), evidence)
+
+
+def _verdict(number: PerSeed) -> bool | None:
+    """Whether a number is above 0; None where it counts neither as above nor as below."""
+    errors, bound = number.errors, counts_from(len(number.values))
+    if errors >= bound:
+        return True
+    return False if errors <= -bound or _all_zero(number) else None
+
+
+def _all_zero(number: PerSeed) -> bool:
+    """Whether several seeds agree on 0."""
+    return len(number.values) > 1 and not number.values.any()
+
+
+def _interval(number: PerSeed) -> str:
+    """Within which a number is, by its seeds; none of what is not finite, or the same for all of them."""
+    seeds = len(number.values)
+    if seeds == 1:
+        return " (one seed: no interval)"
+    if not math.isfinite(number.errors) or _all_zero(number):
+        return ""
+    mean, reach = number.values.mean(), counts_from(seeds) * float(number.over_seeds.standard_error)
+    return f" ({mean - reach:.3g} to {mean + reach:.3g})"
 
 
 def _apart(errors: float, seeds: int) -> str:
@@ -155,7 +184,7 @@ def _apart(errors: float, seeds: int) -> str:
 
 
 def _unit(seeds: int) -> str:
-    return "times the noise of measuring (one seed, no standard error)" if seeds == 1 else "standard errors"
+    return "times the noise of measuring" if seeds == 1 else "standard errors"
 
 
 def _some(text: str, numbers: Sequence[PerSeed]) -> None:

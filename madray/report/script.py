@@ -21,6 +21,9 @@ from madray.report.writing import frame_to_markdown, to_csv, to_png
 from madray.results import SweepResults
 from madray.results import open as open_store
 
+_CLAIMED = {True: "holds", False: "FAILS", None: "not decided"}
+_ANSWERED = {True: "yes", False: "no", None: "not decided"}
+
 _HOW_SURE = (
     f"A difference counts from {SURE:g} standard errors on, which chance alone makes of one in "
     f"{round(1 / ERROR_RATE, -2):,.0f}. Standard errors of numbers that are compared are added, not their "
@@ -111,7 +114,7 @@ def run(
         find_in: gets the store's folder or URI.
         arguments: of the command line; those of this process where None.
 
-    Returns: the exit code: 0; 1 if a claim does not hold; 2 if the sweeps cannot be used.
+    Returns: the exit code: 0; 1 if a claim does not hold, or is not decided; 2 if the sweeps cannot be used.
     """
     name = Path(script).stem
     parser = _parser(script, f"Draws {name} from the sweeps {', '.join(sweeps)}.")
@@ -155,9 +158,9 @@ def _conclude(script: str, name: str, find_in: Callable[[str], Findings], option
         print(f"{script}: {error}", file=sys.stderr)
         return error.exit_code
     for claim in findings.claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}: {claim.text} ({claim.evidence})")
+        print(f"{_CLAIMED[claim.holds]}: {claim.text} ({claim.evidence})")
     for question in findings.questions:
-        print(f"{'yes' if question.holds else 'no'}: {question.text} ({question.evidence})")
+        print(f"{_ANSWERED[question.holds]}: {question.text} ({question.evidence})")
     more = "".join(f" _{called}.png," for called in findings.more)
     print(f"written: {options.results / name}.png,{more} .csv, .md")
     return 0 if all(claim.holds for claim in findings.claims) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import matplotlib
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from madray.errors import BadInput
+from madray.errors import BadInput, Missing
 from madray.metrics.features import extract
 from madray.report.chains import Point
 from madray.report.style import GREY, new_panels
@@ -52,27 +53,31 @@ def embed(sets: Sequence[NDArray[np.float32]]) -> list[Array]:
 def tsne_map(sweep: SweepResults, point: Point, shown: Sequence[int]) -> Figure:
     """Real samples, and those of some generations of a cell, in the features that its sweep compares.
 
-    A panel for each, coloured by label; behind each generation the real samples are grey.
+    A panel for each, coloured by label; behind each generation the real samples are grey. Generations whose
+    samples were not kept have none.
 
-    Raises: Missing, if samples were not kept; BadInput, if there are no labels.
+    Raises: BadInput, if there are no labels; Missing, if the reference is not in the store.
     """
-    generations = [sweep.generation(point, t) for t in shown]
-    sets = [_some(sweep.real(point)), *(_some(generation.measured()) for generation in generations)]
-    extractor = generations[0].cell.chain.extractor
-    placed = embed([extract(extractor, samples) for samples in sets])
-    figure, panels = new_panels(["real", *(f"generation {t}" for t in shown)])
-    for axes, samples, points in zip(panels, sets, placed, strict=True):
+    extractor = sweep.generation(point, 1).cell.chain.extractor
+    real = sweep.real(point)
+    sets = {"real": _labelled(real.head(min(EACH, len(real))))}
+    for t in shown:
+        with suppress(Missing):
+            sets[f"generation {t}"] = _labelled(sweep.generation(point, t).measured(EACH))
+    placed = embed([extract(extractor, samples, real) for samples in sets.values()])
+    figure, panels = new_panels(list(sets))
+    for axes, samples, points in zip(panels, sets.values(), placed, strict=True):
         if axes is not panels[0]:
             axes.scatter(placed[0][:, 0], placed[0][:, 1], s=2, color=GREY, alpha=0.2, linewidths=0)
         _scatter(axes, samples, points)
-    _name_classes(panels[0], sets[0], placed[0])
+    _name_classes(panels[0], sets["real"], placed[0])
     return figure
 
 
-def _some(samples: SampleSet) -> SampleSet:
+def _labelled(samples: SampleSet) -> SampleSet:
     if samples.labels is None:
         raise BadInput("expected samples with labels to colour a map by, got none")
-    return samples.head(min(EACH, len(samples)))
+    return samples
 
 
 def _scatter(axes: Axes, samples: SampleSet, points: Array) -> None:

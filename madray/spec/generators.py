@@ -5,6 +5,7 @@ A family's code lives at its `implementation`, which is loaded only where someth
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -24,7 +25,12 @@ class Generator(Settings):
     """Whether λ < 1 works by guidance towards a label."""
     milliseconds: ClassVar[bool] = False
     """Whether a fit takes so little that many of them are made and stored together."""
+    takes: ClassVar[Literal["images", "vectors"] | None] = None
+    """The one kind of samples that it models; None for both."""
+    fewest_numbers: ClassVar[int] = 1
+    """How many numbers a sample needs to have."""
 
+    kind: str
     chunk: Annotated[int, Field(gt=0, description="samples are made and stored by chunks of this many")]
 
     @property
@@ -36,6 +42,7 @@ class Generator(Settings):
 class Gaussian(Generator):
     """N(μ, Σ) with the sample mean and the unbiased sample covariance; λ samples N(μ, λΣ)."""
 
+    version: ClassVar[int] = 2
     implementation: ClassVar[str] = "madray.generators.gaussian:GaussianGenerator"
     milliseconds: ClassVar[bool] = True
 
@@ -46,7 +53,7 @@ class Gaussian(Generator):
 class GMM(Generator):
     """A Gaussian mixture by EM; λ samples each component from N(μ_k, λΣ_k). λ for mixtures is ours."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     implementation: ClassVar[str] = "madray.generators.gmm:GMMGenerator"
     milliseconds: ClassVar[bool] = True
 
@@ -95,8 +102,8 @@ class DDPM(Generator):
     )
     ddim_steps: Size | None = Field(
         None,
-        description="steps of DDIM (Song et al. 2021) in place of all T ancestral ones: faster, but it samples "
-        "another distribution, with less variance, so that its loops are not the paper's",
+        description="steps of DDIM (Song et al. 2021) in place of all T ancestral ones: faster, but it "
+        "samples another distribution, with less variance, so that its loops are not the paper's",
     )
     clip: bool = Field(
         True, description="whether the image x̂_0 that each step predicts is clipped to the range of bytes"
@@ -137,6 +144,8 @@ class Flow(Generator):
     """
 
     implementation: ClassVar[str] = "madray.generators.flow:FlowGenerator"
+    takes: ClassVar[Literal["images", "vectors"] | None] = "vectors"
+    fewest_numbers: ClassVar[int] = 2
 
     kind: Literal["flow"] = "flow"
     layers: Size = Field(8, description="coupling layers")
@@ -158,6 +167,7 @@ class WGANGP(Generator):
     """
 
     implementation: ClassVar[str] = "madray.generators.wgan_gp:WGANGPGenerator"
+    takes: ClassVar[Literal["images", "vectors"] | None] = "images"
 
     kind: Literal["wgan_gp"] = "wgan_gp"
     width: Size = Field(
@@ -210,3 +220,31 @@ FAMILIES: tuple[type[Generator], ...] = (Gaussian, GMM, DDPM, Flow, WGANGP)
 
 GeneratorSettings = Annotated[Any, OneOf("generator", FAMILIES, ImportedGenerator)]
 AnyGenerator = Generator | ImportedGenerator
+
+
+def check_kind(generator: AnyGenerator, shape: tuple[int, ...]) -> None:
+    """Refuse samples of a kind that a family does not model.
+
+    Args:
+        shape: of a sample: (channels, height, width) of an image, (d,) of a vector.
+
+    Raises: BadInput.
+
+    >>> check_kind(Flow(), (1, 8, 8))
+    Traceback (most recent call last):
+    madray.errors.BadInput: expected vectors for flow, got images of shape (1, 8, 8); try gaussian...
+    """
+    if isinstance(generator, ImportedGenerator):
+        return
+    kind = "images" if len(shape) == 3 else "vectors"
+    if generator.takes not in (None, kind):
+        others = [each for each in FAMILIES if each.takes in (None, kind)]
+        raise BadInput(
+            f"expected {generator.takes} for {generator.kind}, got {kind} of shape {shape}; "
+            f"try {', '.join(each.model_fields['kind'].default for each in others)}"
+        )
+    if math.prod(shape) < generator.fewest_numbers:
+        raise BadInput(
+            f"expected vectors of {generator.fewest_numbers} numbers or more for {generator.kind}, "
+            f"got {math.prod(shape)}; try gaussian or gmm"
+        )

@@ -73,6 +73,7 @@ class Variance(Metric):
 class Modes(Metric):
     """Modes of a mixture that samples cover, and the average variance around them (the paper's Figure 15)."""
 
+    version: ClassVar[int] = 2
     implementation: ClassVar[str] = "madray.metrics.modes:measure_modes"
     names: ClassVar[tuple[str, ...]] = ("modes", "modal_variance")
 
@@ -138,6 +139,8 @@ class Extractor(Settings):
     """What all extractors say of themselves."""
 
     implementation: ClassVar[str]
+    needs_real: ClassVar[bool] = False
+    """Whether it looks at the n_eval real samples as well, such as for their units."""
     takes_shape: ClassVar[tuple[int, ...] | None] = None
     """The one shape of samples that it takes; None for any."""
 
@@ -150,6 +153,19 @@ class Identity(Extractor):
     implementation: ClassVar[str] = "madray.metrics.features:extract_identity"
 
     kind: Literal["identity"] = "identity"
+
+
+class Standardised(Extractor):
+    """The samples themselves, each coordinate less its mean in the real set and over its deviation there.
+
+    For vectors whose coordinates have units of their own: of the samples as they are, metrics would see the
+    coordinate of the largest numbers and nothing else.
+    """
+
+    implementation: ClassVar[str] = "madray.metrics.features:extract_standardised"
+    needs_real: ClassVar[bool] = True
+
+    kind: Literal["standardised"] = "standardised"
 
 
 class LeNet(Extractor):
@@ -168,6 +184,7 @@ class LeNet(Extractor):
 class ImportedExtractor(Imported):
     """A feature extractor of the user's own: called with samples, it gives features of shape (n, d)."""
 
+    needs_real: ClassVar[bool] = False
     takes_shape: ClassVar[tuple[int, ...] | None] = None
 
 
@@ -180,7 +197,7 @@ METRICS: tuple[type[Metric], ...] = (
     LabelAccuracy,
     ClassificationAccuracyScore,
 )
-EXTRACTORS: tuple[type[Extractor], ...] = (Identity, LeNet)
+EXTRACTORS: tuple[type[Extractor], ...] = (Identity, Standardised, LeNet)
 
 MetricSettings = Annotated[Any, OneOf("metric", METRICS, ImportedMetric)]
 ExtractorSettings = Annotated[Any, OneOf("extractor", EXTRACTORS, ImportedExtractor)]

@@ -31,7 +31,7 @@ _BOUNDS = {
     "less_than_equal": ("le", "of at most"),
 }
 
-_UNION_MEMBER = re.compile(r"^(int|float|list\[.*|constrained-.*|function-.*|tagged-union.*)$")
+_UNION_MEMBER = re.compile(r"^(int|float|str|list\[.*|constrained-.*|function-.*|tagged-union.*)$")
 
 
 def _field(problem: ErrorDetails) -> list[str]:

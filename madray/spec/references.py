@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from madray.spec.base import OneOf, Positive, Settings, Size, refuse
+from madray.spec.base import OneOf, Positive, Settings, Size, refuse, refuse_at
 from madray.spec.imported import Imported
 
 
@@ -155,7 +155,7 @@ class Images(Reference):
 
 
 class Parquet(Reference):
-    """Rows of a Parquet file or of a folder of them: vectors (lists of numbers), or encoded images."""
+    """Rows of a Parquet file or of a folder of them: columns or lists of numbers, or encoded images."""
 
     implementation: ClassVar[str] = "madray.references.parquet:read_parquet"
     finite: ClassVar[bool] = True
@@ -164,14 +164,25 @@ class Parquet(Reference):
 
     kind: Literal["parquet"] = "parquet"
     path: str = Field(description="a file or a folder; relative to the data folder where one is given")
-    values: str | None = Field(
+    values: str | list[str] | None = Field(
         None,
-        description="column of lists of numbers, or of images ({bytes, path} or bytes); else the first such",
+        description="columns of numbers, one a coordinate; or the column of lists of numbers, or of images "
+        "({bytes, path} or bytes); else the first such, or all columns but the labels",
     )
     label: str | None = Field(None, description="column of integer labels; `label` where there is one")
     classes: Size | None = Field(None, description="number of classes; the largest label and 1 without")
     size: Size | None = Field(None, description="images: height and width after reading; as stored without")
     colour: bool = Field(True, description="images: three channels, or one (grey)")
+
+    @model_validator(mode="after")
+    def _columns_are_named_once(self) -> Parquet:
+        if isinstance(self.values, list):
+            if not self.values:
+                raise refuse_at("values", "names of columns", self.values)
+            named = [*self.values, *([self.label] if self.label else [])]
+            if twice := [name for name in named if named.count(name) > 1]:
+                raise refuse_at("values", "each column once, and not as the label too", twice[0])
+        return self
 
 
 class ImportedReference(Imported):

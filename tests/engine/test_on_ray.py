@@ -19,6 +19,7 @@ from madray.engine.events import Event
 from madray.engine.prepare import prepare
 from madray.engine.sweep import run
 from madray.engine.tables import SharedTables, Tables
+from madray.errors import BadInput
 from madray.parquet import to_parquet
 from madray.plan import Plan
 from madray.spec.reading import parse_sweep
@@ -247,3 +248,16 @@ def test_a_wider_grid_and_more_generations_make_only_what_is_new(tmp_path: Path)
     after = {path: path.read_text() for path in generations.glob("*/done.json")}
     assert len(after) == 7
     assert before.items() <= after.items()
+
+
+def test_a_sweep_that_asks_for_more_than_any_node_has_is_refused_with_what_there_is(
+    tmp_path: Path, plugins: None
+) -> None:
+    text = SHARING + "resources: {gpus: 1}\n"
+    store = Store.open(tmp_path / "store")
+    with pytest.raises(BadInput, match=r"1 GPU for a trainer, the cluster has 1 × \(2 CPU, 0 GPU\); try"):
+        run(
+            prepare(parse_sweep(text, name="s"), store=store, data=None),
+            executor=OnRay(None),
+            display=Quiet(),
+        )

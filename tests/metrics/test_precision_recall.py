@@ -251,6 +251,19 @@ def test_features_that_are_no_finite_matrices_of_one_width_are_refused():
         precision_recall(real=good * 1j, generated=good)
 
 
+@pytest.mark.parametrize("d", [2, 8])
+def test_what_is_kept_of_a_real_side_changes_no_number(d):
+    """Nor does it matter which k was asked for before."""
+    side = make_real_side(numbers(60, d).astype(np.float32))
+    for k, seed in product((1, 5), range(3)):
+        generated = 0.7 * numbers(50, d, role=f"generated {seed}").astype(np.float32)
+        evidence = Evidence(generator=None, reference=None, bias=1.0, features=generated, real=side)
+        told = measure_precision_recall(spec.PrecisionRecall(k=k), evidence)
+        fresh = precision_recall(real=side.features, generated=generated, k=k)
+        assert told == {"precision": fresh.precision, "recall": fresh.recall}
+        assert 0 < fresh.recall < 1
+
+
 def test_metrics_load_nothing_heavy():
     code = (
         "import sys, madray.metrics\n"

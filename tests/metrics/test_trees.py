@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.spatial import KDTree
 
 from madray.metrics.distances import squared_distances
 from madray.metrics.trees import DIMENSIONS, inside_balls, squared_radii
@@ -50,8 +49,8 @@ def test_radii_and_what_lies_inside_are_those_of_the_definition(kind: str, d: in
     copies = [Stream.of("copies", d).numpy().integers(1, 4, len(points)) for points in (x, y)]
     radii = [by_definition(points, many, k) for points, many in zip((x, y), copies, strict=True)]
     for points, many, expected in zip((x, y), copies, radii, strict=True):
-        np.testing.assert_array_equal(squared_radii(points, KDTree(points), many, k), expected)
-    inside_x, inside_y = inside_balls(x, copies[0], y, copies[1], k)
+        np.testing.assert_array_equal(squared_radii(points, many, k), expected)
+    inside_x, inside_y = inside_balls(x, radii[0], y, radii[1])
     across = all_pairs(x, y)
     np.testing.assert_array_equal(inside_x, (across < radii[1]).any(axis=1))
     np.testing.assert_array_equal(inside_y, (across < radii[0][:, None]).any(axis=0))
@@ -59,11 +58,11 @@ def test_radii_and_what_lies_inside_are_those_of_the_definition(kind: str, d: in
 
 def test_balls_that_hold_nothing_are_no_trouble() -> None:
     x, y = np.zeros((1, 2), np.float32), np.ones((2, 2), np.float32) * [[1], [2]]
-    none = inside_balls(x, np.array([9]), y.astype(np.float32), np.array([9, 9]), 5)
+    none = inside_balls(x, np.zeros(1), y.astype(np.float32), np.zeros(2))
     assert [found.tolist() for found in none] == [[False], [False, False]]
 
 
 def test_zeros_of_both_signs_are_at_the_same_place() -> None:
     points = np.array([[0.0, 0.0], [-0.0, 0.0], [0.0, -0.0], [3.0, 4.0]], np.float32)
-    radii = squared_radii(points, KDTree(points), np.ones(4, np.int64), 3)
+    radii = squared_radii(points, np.ones(4, np.int64), 3)
     assert radii.tolist() == [25.0, 25.0, 25.0, 25.0]

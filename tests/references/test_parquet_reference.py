@@ -16,6 +16,7 @@ from PIL import Image
 
 from madray.errors import BadInput
 from madray.references.content import content_digest, read
+from madray.spec.reading import check_sweep
 from madray.spec.references import Parquet
 
 POINTS = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
@@ -94,6 +95,67 @@ def test_classes_may_be_more_than_those_there(tmp_path: Path) -> None:
     assert read(Parquet(path="a.parquet", classes=10), tmp_path).classes == 10
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.float64(), pa.float32(), pa.float16(), pa.int64(), pa.uint8(), pa.int16()]
+)
+def test_columns_of_numbers_become_coordinates(tmp_path: Path, kind: pa.DataType) -> None:
+    x = np.array([1, 0, 2], kind.to_pandas_dtype())
+    write(tmp_path, x=pa.array(x, kind), y=[0.5, 0.25, 0.0])
+    for settings in (Parquet(path="a.parquet"), Parquet(path="a.parquet", values=["x", "y"])):
+        samples = read(settings, tmp_path)
+        assert samples.values.dtype == np.float32
+        assert samples.values.tolist() == [[1, 0.5], [0, 0.25], [2, 0]]
+        assert samples.labels is None
+
+
+def test_columns_stand_in_the_order_that_values_says(tmp_path: Path) -> None:
+    write(tmp_path, x=[1, 2], word=["a", "b"], y=[3, 4], z=[5, 6])
+    assert read(Parquet(path="a.parquet", values=["z", "x"]), tmp_path).values.tolist() == [[5, 1], [6, 2]]
+    assert read(Parquet(path="a.parquet", values="y"), tmp_path).values.tolist() == [[3], [4]]
+    assert read(Parquet(path="a.parquet", values=["y"]), tmp_path).values.tolist() == [[3], [4]]
+
+
+def test_labels_are_no_coordinates_unless_they_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, x=[1.0, 2.0, 3.0], label=[1, 0, 1], kind=[0, 0, 2], __index_level_0__=[7, 8, 9])
+    samples = read(Parquet(path="a.parquet", values="x"), tmp_path)
+    assert (samples.shape, samples.label_counts()) == ((1,), [1, 2])
+    samples = read(Parquet(path="a.parquet", label="kind"), tmp_path)
+    assert samples.values.tolist() == [[1, 1], [2, 0], [3, 1]]
+    assert samples.label_counts() == [2, 0, 1]
+    samples = read(Parquet(path="a.parquet", values=["x", "label"]), tmp_path)
+    assert (samples.shape, samples.labels) == ((2,), None)
+
+
+def test_columns_may_lie_in_several_files_and_be_constant_in_one(tmp_path: Path) -> None:
+    write(tmp_path / "all", "1.parquet", x=[1, 1], y=[0.5, 1.5])
+    write(tmp_path / "all", "2.parquet", y=[2.5], x=pa.array([2], pa.uint8()))
+    assert read(Parquet(path="all"), tmp_path).values.tolist() == [[1, 0.5], [1, 1.5], [2, 2.5]]
+
+
+def test_large_integers_that_float32_holds_are_no_trouble(tmp_path: Path) -> None:
+    large = [2**40, 2**40 + 2**20]
+    assert read(write(tmp_path, x=large), tmp_path).values.tolist() == [[each] for each in large]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"values": []}, "values: expected names of columns, got []"),
+        ({"values": ["x", "y", "x"]}, "values: expected each column once, and not as the label too, got 'x'"),
+        ({"values": ["x"], "label": "x"}, "values: expected each column once, and not as the label too"),
+        ({"values": 3}, "values: expected text or a list, got 3"),
+    ],
+)
+def test_columns_that_cannot_be_meant_are_refused_when_the_file_is_read(given: Any, told: str) -> None:
+    reference = {"kind": "parquet", "path": "a.parquet", **given}
+    chain = {"reference": reference, "generator": "gaussian", "loop": "fully_synthetic"}
+    chain |= {"n_ini": 9, "n_s": 9, "generations": 2}
+    with pytest.raises(BadInput) as error:
+        check_sweep({"name": "s", "chain": chain}, name="x.yaml")
+    assert f"chain.reference.{told}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
     for name, x in (("b.parquet", 3), ("a/2.parquet", 2), ("a/1.parquet", 1)):
         write(tmp_path / "all", name, x=[[float(x)]], label=[x])
@@ -136,9 +198,45 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "label float": ({"x": POINTS, "label": [0.0, 1.0, 2.0]}, {}, "integer labels in column .* got double"),
     "label missing": ({"x": POINTS}, {"label": "y"}, "a column 'y' in .* got x"),
     "values missing": ({"x": POINTS}, {"values": "y"}, "a column 'y' in .* got x"),
-    "values scalar": ({"x": [0.0, 1.0]}, {"values": "x"}, "lists of .* in column 'x' .* got double"),
-    "nothing fits": ({"x": [0.0], "y": ["a"]}, {}, "a column of lists .* got x: double, y: string"),
-    "nested": ({"x": [[[0.0]]]}, {}, "a column of lists of numbers .* got x: list<"),
+    "values text": ({"x": ["a", "b"]}, {"values": "x"}, "numbers, lists of .* in column 'x' .* got string"),
+    "nothing fits": ({"x": ["b"], "y": ["a"]}, {}, "columns of numbers, .* got x: string, y: string"),
+    "only labels": ({"label": [0, 1]}, {}, "columns of numbers, .* got label: int64"),
+    "nested": ({"x": [[[0.0]]]}, {}, "columns of numbers, of lists of .* got x: list<"),
+    "column of text": (
+        {"x": [0.0, 1.0], "y": ["a", "b"], "z": [1, 0]}, {},
+        r"numbers in column 'y' of .*, got string, try `values: \[x, z\]`",
+    ),
+    "column of text, named": (
+        {"x": [0.0, 1.0], "y": ["a", "b"]}, {"values": ["x", "y"]}, "numbers in column 'y' of .*, got string"),
+    "column of truth values": (
+        {"x": [0.0, 1.0], "y": [True, False]}, {"values": ["x", "y"]}, "numbers in column 'y' .* got bool"),
+    "column of dates": (
+        {"x": pa.array([0, 1], pa.date32()), "y": [1, 0]}, {"values": ["x", "y"]},
+        r"numbers in column 'x' .* got date32",
+    ),
+    "column of lists among numbers": (
+        {"x": POINTS, "y": [1, 0, 3]}, {"values": ["y", "x"]}, "numbers in column 'x' of .*, got list<"),
+    "column missing": ({"x": [0.0, 1.0]}, {"values": ["x", "y"]}, "a column 'y' in .*, got x"),
+    "constant column": (
+        {"x": [0.0, 1.0], "country": [49, 49]}, {},
+        "numbers that vary in column 'country' of .*, got 49 in each row",
+    ),
+    "one row": ({"x": [0.5]}, {}, "numbers that vary in column 'x' of .*, got 0.5 in each row"),
+    "nan in a column": (
+        {"x": [0.0, 1.0], "y": [1.0, float("nan")]}, {},
+        "finite numbers in float32 in row 1 of column 'y' of .*, got nan",
+    ),
+    "infinity in a column": ({"x": [0.0, float("-inf")]}, {}, "finite .* row 1 of column 'x' .* got -inf"),
+    "too large in a column": ({"x": [0.0, 1e300]}, {}, "finite .* row 1 of column 'x' .* got 1e[+]300"),
+    "null in a column": ({"x": [0, 2, None]}, {}, "finite .* in row 2 of column 'x' .* got null"),
+    "too fine for float32": (
+        {"seconds": [1.7e9, 1.7e9 + 1]}, {},
+        r"numbers that float32 can tell apart in column 'seconds' of .*, got 1.7e\+09 ± 0.5",
+    ),
+    "too fine for any float": (
+        {"id": [2**60, 2**60 + 1]}, {},
+        "numbers that float32 can tell apart in column 'id' of .*, got integers up to 1152921504606846977",
+    ),
     "no rows": ({"x": pa.array([], pa.list_(pa.float64()))}, {}, "rows in .* got none"),
     "unequal images": (
         {"x": [png(2, 2), png(2, 3)]}, {},

@@ -54,7 +54,8 @@ def test_every_panel_has_the_mean_over_seeds_of_each_lambda() -> None:
         curves = [line for line in axes.lines if line.get_linestyle() == "-"]
         assert [list(line.get_xdata()) for line in curves] == [[1, 2, 3]] * 2
         assert curves[0].get_ydata()[0] == pytest.approx(first)  # λ = 1 comes first
-    assert [text.get_text() for text in drawn()[0].get_legend().get_texts()] == ["λ = 1", "λ = 0.5"]
+    [legend] = drawn()[0].get_figure().legends
+    assert [text.get_text() for text in legend.get_texts()] == ["λ = 1", "λ = 0.5"]
 
 
 def test_bands_are_there_with_several_seeds_and_not_with_one() -> None:

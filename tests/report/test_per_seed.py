@@ -48,15 +48,33 @@ def test_a_claim_is_as_sure_as_its_least_sure_number() -> None:
     assert all_above("x", [sure]).holds
     claim = all_above("x", [sure, unsure])
     assert not claim.holds
-    assert claim.evidence == "the least sure of 2 is 1, 3.46 standard errors above 0"
-    assert all_above("x", [per_seed(-1.0, -1.1)]).evidence == "it is -1.05, 21 standard errors below 0"
+    # Of 3 seeds t = 6.96, so that the interval is 1 ± 6.96 · 0.5/√3.
+    assert claim.evidence == "the least sure of 2 is 1 (-1.01 to 3.01), 3.46 standard errors above 0"
+    told = all_above("x", [per_seed(-1.0, -1.1)]).evidence
+    assert told == "it is -1.05 (-2.64 to 0.541), 21 standard errors below 0"
+
+
+def test_a_claim_holds_does_not_or_is_not_decided() -> None:
+    unsure = per_seed(1.0, 1.5, 0.5)
+    below = per_seed(-9.0, -9.1, -8.9)
+    assert all_above("x", [per_seed(9.0, 9.1, 8.9)]).holds is True
+    assert all_above("x", [unsure]).holds is None
+    assert all_above("x", [per_seed(1.0, -1.0)]).holds is None
+    assert all_above("x", [below]).holds is False
+    assert all_above("x", [unsure, below]).holds is False
+    for one in (unsure, below, per_seed(9.0, 9.1, 8.9), per_seed(1.0, -1.0)):
+        claim = all_above("x", [one])
+        low, high = map(float, claim.evidence.partition("(")[2].partition(")")[0].split(" to "))
+        assert claim.holds is (True if low > 0 else False if high < 0 else None)  # as the interval says
 
 
 def test_what_all_seeds_agree_on_is_sure_and_0_is_not_above_0() -> None:
     claim = all_above("x", [per_seed(0.1, 0.1, 0.1 + 1e-17)])
     assert (claim.holds, claim.evidence) == (True, "it is 0.1, above 0 by as much for all seeds")
-    assert not all_above("x", [per_seed(0.0, 0.0)]).holds
-    assert not all_above("x", [per_seed(-0.1, -0.1)]).holds
+    none = all_above("x", [per_seed(0.0, 0.0)])
+    assert (none.holds, none.evidence) == (False, "it is 0, for all seeds")
+    assert all_above("x", [per_seed(0.0)]).holds is None  # one seed, and what measuring may change
+    assert all_above("x", [per_seed(-0.1, -0.1)]).holds is False
     assert none_differs("x", [per_seed(0.0, 0.0)]).holds
     assert not none_differs("x", [per_seed(0.1, 0.1)]).holds
 
@@ -64,25 +82,25 @@ def test_what_all_seeds_agree_on_is_sure_and_0_is_not_above_0() -> None:
 def test_one_seed_is_judged_by_the_noise_of_measuring_and_says_so() -> None:
     claim = all_above("x", [per_seed(0.41, noise=0.1)])
     assert claim.holds
-    assert claim.evidence == (
-        "it is 0.41, 4.1 times the noise of measuring (one seed, no standard error) above 0"
-    )
-    assert not all_above("x", [per_seed(0.39, noise=0.1)]).holds
+    assert claim.evidence == ("it is 0.41 (one seed: no interval), 4.1 times the noise of measuring above 0")
+    assert all_above("x", [per_seed(0.39, noise=0.1)]).holds is None
+    assert all_above("x", [per_seed(-0.39, noise=0.1)]).holds is None
+    assert all_above("x", [per_seed(-0.41, noise=0.1)]).holds is False
     assert none_differs("x", [per_seed(0.39, noise=0.1)]).holds
     assert not none_differs("x", [per_seed(-0.41, noise=0.1)]).holds
 
 
 def test_the_rule_is_told_for_one_seed_and_for_several() -> None:
-    assert "There is one seed, and so no standard error" in how_sure(1)
+    assert "There is one seed, and so no interval" in how_sure(1)
     assert f"from {ALONE:g} times on" in how_sure(1)
     assert "over 3 seeds. One counts from 6.96 standard errors on" in how_sure(3)
 
 
 def test_nothing_is_claimed_of_what_is_not_a_number() -> None:
     for broken in (per_seed(math.nan, 1.0), per_seed(1.0, noise=math.nan), per_seed(1.0) / per_seed(0.0)):
-        assert not all_above("x", [broken]).holds
-        assert not none_differs("x", [broken]).holds
-    assert not all_above("x", [per_seed(5.0, 5.1), per_seed(math.nan, 1.0)]).holds
+        assert all_above("x", [broken]).holds is None
+        assert none_differs("x", [broken]).holds is None
+    assert all_above("x", [per_seed(5.0, 5.1), per_seed(math.nan, 1.0)]).holds is None
 
 
 @pytest.mark.parametrize("claim", [all_above, none_differs])

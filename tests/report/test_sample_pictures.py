@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 
 import madray
+from madray.engine.local import execute_here
+from madray.engine.prepare import prepare
+from madray.engine.sweep import run
 from madray.errors import BadInput, Missing
 from madray.pictures import grid
 from madray.report.grids import sample_grids
 from madray.report.tsne import embed, tsne_map
 from madray.report.writing import to_png
 from madray.results import SweepResults
+from madray.running import Nothing
+from madray.spec.reading import check_sweep
+from madray.store import Store
 from madray.streams import Stream
 
 CHAIN: dict[str, Any] = {
@@ -79,9 +85,22 @@ def test_grids_show_the_first_samples_that_were_measured(sweep: SweepResults) ->
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes[:4]]
     sets = [sweep.real(), *(sweep.generation({}, t).measured() for t in (1, 2, 3))]
     for picture, samples in zip(shown, sets, strict=True):
-        expected = grid(samples.head(49).values)  # 7 × 7 of the 50
+        expected = grid(samples.values)  # all 50, fewer than the 64 that a picture has at most
         assert np.array_equal(picture.reshape(expected.shape), expected)
     assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_generations_whose_samples_went_have_a_grid_and_no_map(tmp_path: Path) -> None:
+    raw = {"name": "last", "chain": CHAIN, "keep": "last"}
+    prepared = prepare(check_sweep(raw, name="test"), store=Store.open(tmp_path), data=None)
+    run(prepared, executor=execute_here, display=Nothing())
+    last = madray.open(tmp_path)["last"]
+    assert [axes.get_title() for axes in tsne_map(last, {}, [1, 3]).axes if axes.get_title()] == [
+        "real",
+        "generation 3",
+    ]
+    images = [axes.images for axes in sample_grids(last, {}, [1, 2, 3]).axes]
+    assert [len(each) for each in images[:4]] == [1, 1, 1, 1]
 
 
 def test_samples_that_were_not_kept_or_cannot_be_shown_are_told(tmp_path: Path, sweep: SweepResults) -> None:

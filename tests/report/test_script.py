@@ -28,6 +28,7 @@ TINY: dict[str, Any] = {
     "grid": {"n_r": [20, 10]},
 }
 RISES, FALLS = Claim("it rises", True, "by 2"), Claim("it falls", False, "by −2")
+OPEN = Claim("it stays", None, "by 1 ± 2")
 
 
 def make(place: Path, raw: dict[str, Any], executor: Any = execute_here) -> None:
@@ -129,6 +130,16 @@ def test_a_question_may_be_answered_with_no(
     assert script(store, tmp_path, [RISES], questions=[FALLS, RISES]) == 0
     assert capsys.readouterr().out.splitlines()[1:3] == ["no: it falls (by −2)", "yes: it rises (by 2)"]
     assert "## Questions" in (tmp_path / "tiny_figure.md").read_text("utf-8")
+
+
+def test_what_is_not_decided_is_told_so_and_does_not_pass(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script(store, tmp_path, [RISES], questions=[OPEN]) == 0
+    assert script(store, tmp_path, [RISES, OPEN], questions=[OPEN]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:-1] == ["not decided: it stays (by 1 ± 2)"] * 2
+    assert "| not decided | it stays | by 1 ± 2 |" in (tmp_path / "tiny_figure.md").read_text("utf-8")
 
 
 def test_a_script_run_again_writes_the_same_bytes(store: Path, tmp_path: Path) -> None:

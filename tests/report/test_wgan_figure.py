@@ -129,7 +129,7 @@ def test_whether_lenets_precision_falls_too_is_a_question_with_two_answers() -> 
 def test_one_seed_has_no_interval() -> None:
     evidence = fig13.claims(made_up(as_in_the_paper, seeds=1))[0].evidence
     assert " of one seed; " in evidence
-    assert "interval" not in evidence
+    assert "95 % interval" not in evidence
 
 
 TINY = (

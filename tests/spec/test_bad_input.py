@@ -124,11 +124,11 @@ LISTS = {
 NAMES = {
     "chain.generator=dpdm": "chain.generator: expected a known generator or an import path, got 'dpdm'; did you mean ddpm?",
     "chain.generator={kind: gausian}": "chain.generator: expected a known generator or an import path, got 'gausian'; did you mean gaussian?",
-    "chain.generator=xyz": "chain.generator: expected a known generator or an import path, got 'xyz'; there are ddpm, flow, gaussian, gmm",
+    "chain.generator=xyz": "chain.generator: expected a known generator or an import path, got 'xyz'; there are ddpm, flow, gaussian, gmm, wgan_gp",
     "chain.reference=minst": "chain.reference: expected a known reference or an import path, got 'minst'; did you mean mnist?",
     "chain.loop=fully_synthetc": "chain.loop: expected a known loop or an import path, got 'fully_synthetc'; did you mean fully_synthetic?",
     "chain.metrics=[w2, fdi]": "chain.metrics.1: expected a known metric or an import path, got 'fdi'; did you mean fid?",
-    "chain.extractor=inception": "chain.extractor: expected a known extractor or an import path, got 'inception'; there are identity, lenet",
+    "chain.extractor=inception": "chain.extractor: expected a known extractor or an import path, got 'inception'; there are identity, lenet, standardised",
     "chain.generator=not_there:VAE": "chain.generator.kind: expected an import path that works, got 'not_there:VAE': ModuleNotFoundError: No module named 'not_there'; is its folder on PYTHONPATH?",
     "chain.generator=json:VAE": "chain.generator.kind: expected an import path that works, got 'json:VAE': AttributeError: module 'json' has no attribute 'VAE'; is its folder on PYTHONPATH?",
     "grid.loop=[fully_synthetic, 'not_there:Loop']": "grid.loop.kind: expected an import path that works, got 'not_there:Loop': ModuleNotFoundError: No module named 'not_there'; is its folder on PYTHONPATH? (in the cell loop=not_there:Loop)",

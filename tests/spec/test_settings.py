@@ -120,7 +120,7 @@ def test_settings_cannot_be_changed() -> None:
         ({"schedule": "cubic"}, ("schedule", "expected cosine or linear, got 'cubic'")),
         (
             {"timestep": 5},
-            ("timestep", "expected a known field, got 'timestep'; did you mean timesteps or steps?"),
+            ("timestep", "expected a known field, got 'timestep'; did you mean timesteps or ddim_steps?"),
         ),
     ],
 )
