@@ -19,7 +19,7 @@ def refuse_what_no_node_has(resources: Resources) -> None:
     Raises: BadInput, if no node of the cluster has the CPUs and GPUs of one trainer.
     """
     if resources.concurrent is None:
-        nodes: list[dict[str, object]] = ray.nodes()
+        nodes: list[dict[str, object]] = ray.nodes()  # type: ignore[no-untyped-call] # Ray's own
         refuse_unless_one_holds(resources, [_had(node) for node in nodes if node["Alive"]])
 
 

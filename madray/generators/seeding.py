@@ -35,11 +35,12 @@ def spread_centres(points: Array, count: int, random: np.random.Generator) -> ND
     chosen = [int(random.integers(n))]
     apart = _squared_distances(points, chosen)[0]
     while len(chosen) < count:
-        reached = np.cumsum(apart)
+        reached = apart.cumsum()
         if reached[-1] == 0:  # every point is a centre, or equal to one
             break
-        drawn = np.searchsorted(reached, (1 - random.random(candidates)) * reached[-1])  # none of chance 0
-        left = np.minimum(apart, _squared_distances(points, drawn))
+        drawn = reached.searchsorted((1 - random.random(candidates)) * reached[-1])  # none of chance 0
+        left = _squared_distances(points, drawn)
+        np.minimum(left, apart, out=left)
         best = int(left.sum(axis=1).argmin())
         chosen.append(int(drawn[best]))
         apart = left[best]
@@ -50,5 +51,7 @@ def _squared_distances(points: Array, to: NDArray[np.intp] | list[int]) -> Array
     """From each of some points to all, shape (k, n)."""
     total = np.zeros((len(to), points.shape[1]))
     for coordinate in points:  # one by one: k × n numbers are held at a time, and not d times as many
-        total += np.square(coordinate - coordinate[to][:, np.newaxis])
+        apart = coordinate - coordinate[to][:, np.newaxis]
+        apart *= apart  # in its place: new memory takes longer than the arithmetic
+        total += apart
     return total

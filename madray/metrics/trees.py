@@ -70,9 +70,10 @@ def squared_radii(points: Features, copies: Counts, k: int) -> Real:
     if width < n:
         told = radii[i] < np.square(distance[:, -1]) * (1 - MARGIN) - SMALL**2
         i = i[~told]  # others may be as near, or nearer by less than the rounding
-        row, j = _within(tree, points[i], radii[i])
-        other = j != i[row]
-        radii[i] = settled(points, copies, i, nth[i], row[other], j[other])
+        if len(i):
+            row, j = _within(tree, points[i], radii[i])
+            other = j != i[row]
+            radii[i] = settled(points, copies, i, nth[i], row[other], j[other])
     return radii
 
 

@@ -50,6 +50,8 @@ CASES: dict[str, tuple[Generator, SampleSet]] = {
     "ddpm on 8 × 8": (DDPM(**SMALL), images(8)),
     "ddpm on 8 × 8, linear, β̃": (DDPM(**SMALL, schedule="linear", posterior_variance="posterior"), images(8)),
     "ddpm on 16 × 16": (DDPM(**SMALL), images(16, 16)),
+    "ddpm on 13 × 13, one level, patches of 4": (DDPM(**{**SMALL, "depth": 1}, patch=4), images(13, 16)),
+    "ddpm on 13 × 13, three levels, by DDIM": (DDPM(**{**SMALL, "depth": 3}, ddim_steps=3), images(13, 16)),
     "flow on vectors": (Flow(**SMALL_FLOW), vectors()),
     "flow on labelled vectors": (Flow(**SMALL_FLOW, held_out=0.0), vectors(labelled=True)),
     "flow on a constant column": (Flow(**SMALL_FLOW), constant_column()),

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from madray.errors import BadInput
+from madray.generators.captured import captured
 from madray.generators.ddpm import DDPMGenerator
 from madray.generators.denoisers import Denoiser
 from madray.generators.devices import fits_memory
 from madray.generators.diffusion import Epsilon, Schedule, Step, ancestral, ddim, guided, walk
+from madray.generators.fused import fused
 from madray.generators.networks import UNet
 from madray.generators.protocol import NO_CHECKPOINT, State, no_progress
 from madray.generators.weights import Weights
@@ -256,3 +258,20 @@ def test_a_small_fit_learns_which_class_is_where() -> None:
     asked = np.repeat(np.int64([0, 1]), 50)
     made = generator.sample(100, bias=1.0, stream=Stream.of(1), labels=asked).values
     assert ((made.sum(axis=1) > 0).astype(int) == asked).all()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_one_graph_of_fused_kernels_in_bf16_answers_as_float32_does() -> None:
+    """Weights and inputs are random; bf16 keeps 8 bits, and the scales of a denoiser keep its part of ε small."""
+    device = torch.device("cuda")
+    samples = SampleSet(Stream.of("x").numpy().integers(256, size=(50, 1, 28, 28), dtype=np.uint8))
+    generator = DDPMGenerator(DDPM(steps=60, warmup=5, width=64, depth=2, batch=16))
+    generator.fit(samples, stream=Stream.of(0), checkpoint=NO_CHECKPOINT, progress=no_progress)
+    denoiser = generator._denoiser
+    z, t = torch.randn((50, 1, 28, 28), device=device), torch.tensor([300], device=device)
+    with torch.inference_mode():
+        told = denoiser.tell(torch.zeros(50, dtype=torch.long, device=device))
+        fast = captured(fused(denoiser.labelled, device), z, t, told)
+        for each in (t, t - 200):
+            exact = denoiser.labelled(z, each, told)
+            assert (fast(z, each, told) - exact).norm() < 0.01 * exact.norm()
