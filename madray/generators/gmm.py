@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from madray.generators.covariances import SHAPES
 from madray.generators.folders import read_model, write_model
-from madray.generators.mixture import Mixture, begin, maximise
+from madray.generators.mixture import Mixture, begin, distinct, maximise
 from madray.generators.protocol import NO_CHECKPOINT, Checkpoint, Progress, check_bias, no_progress
 from madray.generators.seeding import spread_centres
 from madray.generators.standard import Standard
@@ -21,9 +21,9 @@ from madray.streams import Stream
 
 Array = NDArray[np.float64]
 
-TRIAL_STEPS = 3
+TRIAL_STEPS = 2
 """Of EM, after which the likeliest of several starts is known well enough: a component that k-means++ laid
-across two clusters stays there."""
+across two clusters stays there. The second step tells the likelihood of where the first one came to."""
 
 
 class GMMGenerator:
@@ -151,10 +151,12 @@ class GMMGenerator:
         """Of standardised points, shape (d, n)."""
         settings = self.settings
         shape, floor = SHAPES[settings.covariance], settings.regularization
-        step = partial(maximise, z, shape=shape, floor=floor, tolerance=settings.tolerance)
+        z, copies = distinct(z)
+        step = partial(maximise, z, copies=copies, shape=shape, floor=floor, tolerance=settings.tolerance)
         tried = []
         for start in range(settings.restarts):
-            centres = spread_centres(z, settings.components, stream.child(start).numpy())
+            random = stream.child(start).numpy()
+            centres = spread_centres(z, settings.components, random, copies=copies)
             tried.append(step(begin(z, centres, shape=shape, floor=floor), max_steps=TRIAL_STEPS))
         best = max(tried, key=lambda fit: fit.log_likelihood)
         return step(best.mixture, max_steps=settings.max_iterations).mixture

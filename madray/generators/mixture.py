@@ -15,8 +15,10 @@ from madray.generators.covariances import Covariances, Shape
 
 Array = NDArray[np.float64]
 
-_CELLS = 1 << 17
-"""How many numbers a block of points may have in the frames of all components: about what a cache takes."""
+_CELLS = 1 << 16
+"""How many numbers a block of points may have in the frames of all components: what a cache takes, and so few
+that their memory is used again. Blocks twice as large ask for new memory each time, and take thrice as long.
+"""
 
 _LEAST = -700.0
 """Log of the least share of a point that a component has: below, exponentials are slow, and end in 0."""
@@ -42,7 +44,7 @@ class Mixture:
 
     def log_density(self, points: Array) -> Array:
         """log p of points of shape (d, n), in nats; shape (n,)."""
-        return np.concatenate([_expect(self, part)[2] for part in _blocks(self, points)])
+        return np.concatenate([_expect(self, points[:, part])[2] for part in _blocks(self, points)])
 
     def sample(self, n: int, random: np.random.Generator) -> Array:
         """n samples, shape (n, d): a component k by its weight, then x = μ_k + L_k z."""
@@ -65,6 +67,22 @@ class Fit:
     steps: int
 
 
+def distinct(points: Array) -> tuple[Array, Array]:
+    """Points that differ in a bit, shape (d, k), and how many there are of each, shape (k,): late in a loop
+    most are copies of a few, and EM takes time for each it is given.
+
+    >>> distinct(np.array([[5.0, 3.0, 5.0]]))
+    (array([[3., 5.]]), array([1., 2.]))
+    """
+    rows = np.ascontiguousarray(points.T)
+    sums = rows.sum(axis=1)  # equal of copies: most sets are told to have none by one number each
+    if not len(points) or len(np.unique(sums)) == len(sums):
+        return points, np.ones(len(sums))
+    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0]
+    _, first, copies = np.unique(as_bytes, return_index=True, return_counts=True)
+    return np.ascontiguousarray(points[:, first]), copies.astype(np.float64)
+
+
 def begin(points: Array, centres: NDArray[np.intp], *, shape: Shape, floor: float) -> Mixture:
     """Components of equal weight on some of the points, as small as they may be: the first step of EM gives
     each point to its nearest centre.
@@ -79,13 +97,21 @@ def begin(points: Array, centres: NDArray[np.intp], *, shape: Shape, floor: floa
 
 
 def maximise(
-    points: Array, mixture: Mixture, *, shape: Shape, floor: float, tolerance: float, max_steps: int
+    points: Array,
+    mixture: Mixture,
+    *,
+    shape: Shape,
+    floor: float,
+    tolerance: float,
+    max_steps: int,
+    copies: Array | None = None,
 ) -> Fit:
     """Expectation maximization, until the mean log-likelihood gains less than `tolerance`.
 
     Args:
         points: shape (d, n).
         mixture: where it begins.
+        copies: how many there are of each point, shape (n,); one without.
         floor: the least variance of a component along any direction, above 0. Raising the eigenvalues below
             it is the maximum under that bound, so the likelihood never falls.
 
@@ -98,15 +124,19 @@ def maximise(
     >>> found.mixture.means.round(9).tolist(), found.mixture.covariances.matrices().round(9).tolist()
     ([[0.0], [10.0]], [[[1.0]], [[1.0]]])
     """
+    if copies is None:
+        copies = np.ones(points.shape[1])
     gained, log_likelihood, steps = math.inf, -math.inf, 0
     while gained >= tolerance and steps < max_steps:
         before = log_likelihood
-        mixture, log_likelihood = _step(mixture, points, shape, floor)
+        mixture, log_likelihood = _step(mixture, points, copies, shape, floor)
         gained, steps = log_likelihood - before, steps + 1
     return Fit(mixture, log_likelihood, steps)
 
 
-def _step(mixture: Mixture, points: Array, shape: Shape, floor: float) -> tuple[Mixture, float]:
+def _step(
+    mixture: Mixture, points: Array, copies: Array, shape: Shape, floor: float
+) -> tuple[Mixture, float]:
     """One step of EM, and the mean of log p of the points before it.
 
         r_kn = π_k N(x_n; μ_k, Σ_k) / p(x_n)
@@ -115,13 +145,14 @@ def _step(mixture: Mixture, points: Array, shape: Shape, floor: float) -> tuple[
     The sums are taken in the frame of each component, where the points that it has a share of are about as
     large as 1: a component that shrank to a millionth of the distance to the others loses no digits.
     """
-    sums = reduce(add, (_Sums.over(mixture, part) for part in _blocks(mixture, points)))
+    blocks = _blocks(mixture, points)
+    sums = reduce(add, (_Sums.over(mixture, points[:, part], copies[part]) for part in blocks))
     frames = mixture.covariances
     mean = sums.z / sums.count[:, np.newaxis]
     weights = sums.count / sums.count.sum()
     covariances = shape.restricted(frames.around(sums.count, mean, sums.squares), weights)
     moved = Mixture(weights, mixture.means + frames.outwards(mean), shape.kind.above(covariances, floor))
-    return moved, sums.log_p / points.shape[1]
+    return moved, sums.log_p / float(copies.sum())
 
 
 @dataclass(frozen=True)
@@ -134,8 +165,10 @@ class _Sums:
     squares: Array
 
     @staticmethod
-    def over(mixture: Mixture, points: Array) -> _Sums:
+    def over(mixture: Mixture, points: Array, copies: Array) -> _Sums:
         z, r, log_p = _expect(mixture, points)
+        r *= copies
+        log_p *= copies
         first = (z @ r[:, :, np.newaxis])[:, :, 0]
         return _Sums(float(log_p.sum()), r.sum(axis=1), first, mixture.covariances.squares(z, r))
 
@@ -166,7 +199,7 @@ def _expect(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
 _LOG_TWO_PI = math.log(2 * math.pi)
 
 
-def _blocks(mixture: Mixture, points: Array) -> Iterator[Array]:
+def _blocks(mixture: Mixture, points: Array) -> Iterator[slice]:
     rows = max(1, _CELLS // max(1, mixture.means.size))
     for start in range(0, points.shape[1], rows):
-        yield points[:, start : start + rows]
+        yield slice(start, start + rows)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def spread_centres(points: Array, count: int, random: np.random.Generator) -> NDArray[np.intp]:
+def spread_centres(
+    points: Array, count: int, random: np.random.Generator, *, copies: Array | None = None
+) -> NDArray[np.intp]:
     """Indices of at most `count` points, none of them equal, that lie far apart.
 
     The first is any of them. Each next one is the best of 2 + ⌊log count⌋ candidates, drawn with a chance in
@@ -20,6 +22,7 @@ def spread_centres(points: Array, count: int, random: np.random.Generator) -> ND
 
     Args:
         points: shape (d, n), a row a coordinate.
+        copies: how many there are of each point, shape (n,); one without.
 
     Returns: shape (k,), 1 ≤ k ≤ count.
 
@@ -30,18 +33,19 @@ def spread_centres(points: Array, count: int, random: np.random.Generator) -> ND
     >>> sorted(points[0, spread_centres(points, 4, np.random.default_rng(0))].tolist())
     [0.0, 5.0, 9.0]
     """
-    n = points.shape[1]
+    if copies is None:
+        copies = np.ones(points.shape[1])
     candidates = 2 + int(math.log(count))
-    chosen = [int(random.integers(n))]
+    chosen = [int(copies.cumsum().searchsorted(random.integers(int(copies.sum())), side="right"))]
     apart = _squared_distances(points, chosen)[0]
     while len(chosen) < count:
-        reached = apart.cumsum()
+        reached = (apart * copies).cumsum()
         if reached[-1] == 0:  # every point is a centre, or equal to one
             break
         drawn = reached.searchsorted((1 - random.random(candidates)) * reached[-1])  # none of chance 0
         left = _squared_distances(points, drawn)
         np.minimum(left, apart, out=left)
-        best = int(left.sum(axis=1).argmin())
+        best = int((left @ copies).argmin())
         chosen.append(int(drawn[best]))
         apart = left[best]
     return np.array(chosen)

@@ -53,7 +53,7 @@ class Gaussian(Generator):
 class GMM(Generator):
     """A Gaussian mixture by EM; λ samples each component from N(μ_k, λΣ_k). λ for mixtures is ours."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     implementation: ClassVar[str] = "madray.generators.gmm:GMMGenerator"
     milliseconds: ClassVar[bool] = True
 
@@ -70,7 +70,7 @@ class GMM(Generator):
         "less than float32 samples can tell",
     )
     restarts: Size = Field(
-        4, description="of this many starts (k-means++) the likeliest after three EM steps goes on"
+        4, description="of this many starts (k-means++) the likeliest after two EM steps goes on"
     )
     chunk: Size = Field(1000, description="samples are made and stored by chunks of this many")
 

@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 
 from madray.generators import mixture as module
 from madray.generators.covariances import SHAPES, Diagonals, Matrices
-from madray.generators.mixture import Fit, Mixture, begin, maximise
+from madray.generators.mixture import Fit, Mixture, begin, distinct, maximise
 from madray.generators.seeding import spread_centres
 from madray.streams import Stream
 
@@ -157,3 +157,28 @@ def test_it_ends_when_a_step_gains_too_little_or_there_were_too_many() -> None:
     earlier = fitted(points, "full", tolerance=1e-6, max_steps=whole.steps - 2)
     assert whole.log_likelihood - before.log_likelihood < 1e-6
     assert before.log_likelihood - earlier.log_likelihood >= 1e-6
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_copies_count_as_if_each_were_there(shape: str) -> None:
+    points = overlapping(2)
+    repeated = np.concatenate([points, points[:, :150], points[:, :40]], axis=1)
+    few, copies = distinct(repeated)
+    assert few.shape == points.shape
+    assert sorted(copies) == [1.0] * 250 + [2.0] * 110 + [3.0] * 40
+    settings = {"shape": SHAPES[shape], "floor": 1e-9}
+    places = [
+        np.flatnonzero((each[:, np.newaxis] == few).all(axis=0))[0] for each in points[:, start(points)].T
+    ]
+    chosen = {"tolerance": 1e-10, "max_steps": 2000, **settings}
+    told = maximise(few, begin(few, np.array(places), **settings), copies=copies, **chosen)
+    expected = maximise(repeated, begin(repeated, start(points), **settings), **chosen)
+    assert told.log_likelihood == pytest.approx(expected.log_likelihood, abs=1e-9)
+    assert told.mixture.weights == pytest.approx(expected.mixture.weights, abs=1e-6)
+
+
+def test_points_that_differ_in_a_bit_are_no_copies() -> None:
+    points = np.array([[1.0, np.nextafter(1.0, 2.0), 1.0], [0.0, 0.0, np.nextafter(1.0, 2.0) - 1.0]])
+    few, copies = distinct(points)
+    assert few.shape == (2, 3)
+    assert copies.tolist() == [1.0, 1.0, 1.0]

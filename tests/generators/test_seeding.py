@@ -46,3 +46,12 @@ def test_the_stream_decides() -> None:
     points = random("points").normal(size=(2, 200))
     chosen = [spread_centres(points, 8, random(name)).tolist() for name in ("a", "a", "b")]
     assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_copies_draw_as_many_chances() -> None:
+    """Of points at 0, 1 and 100 the first is any, by how many there are of it: 1 in 1,000 is not that of 0.
+    300 starts, of which 0.3 do not begin there; more than 6 do in 3 of 10⁸ sets of seeds."""
+    points, copies = np.array([[0.0, 1.0, 100.0]]), np.array([1998.0, 1.0, 1.0])
+    first = [spread_centres(points, 1, random(str(seed)), copies=copies)[0] for seed in range(300)]
+    assert sum(index != 0 for index in first) <= 6
+    assert sorted(spread_centres(points, 3, random(), copies=copies).tolist()) == [0, 1, 2]
