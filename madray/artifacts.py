@@ -20,6 +20,20 @@ class Marker:
         return sum(size for size, _ in self.files.values())
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a store.
+
+    Attributes:
+        path: from the store's root on.
+        written: when, in seconds since 1970, by the clock of whoever keeps it.
+    """
+
+    path: str
+    size_bytes: int
+    written: float
+
+
 class Artifacts(Protocol):
     """What makes and reads artifacts: the store itself, or a batch that ends up in it as one bundle."""
 

@@ -24,6 +24,24 @@ SCHEMA = pa.schema(
 )
 FILE = "artifacts.parquet"
 
+BUNDLES = "bundles"
+"""The folder of a store that they lie in."""
+
+_IN_A_BUNDLE = "bundle:"
+
+
+def bundles_of(markers: Iterable[Marker]) -> set[tuple[str, str]]:
+    """(kind, key) of the bundles that these artifacts stand in.
+
+    >>> bundles_of([Marker("bundle:abc", {}), Marker("0123", {})])
+    {('bundles', 'abc')}
+    """
+    return {
+        (BUNDLES, marker.attempt.removeprefix(_IN_A_BUNDLE))
+        for marker in markers
+        if marker.attempt.startswith(_IN_A_BUNDLE)
+    }
+
 
 class Folder(Artifacts, Protocol):
     """The store, as far as bundles need it."""
@@ -48,7 +66,7 @@ class BundleIndex:
 
     def marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact in a bundle, written just now perhaps."""
-        if kind in ("work", "references", "bundles"):
+        if kind in ("work", "references", BUNDLES):
             return None  # these never stand in bundles
         known = self.known(kind, key)
         if known is None:
@@ -62,12 +80,12 @@ class BundleIndex:
         if place is None:
             return None
         bundle, _, names = place
-        return Marker(f"bundle:{bundle}", dict.fromkeys(names, (0, "")))
+        return Marker(f"{_IN_A_BUNDLE}{bundle}", dict.fromkeys(names, (0, "")))
 
     def refresh(self) -> None:
         """Take note of bundles that were written since."""
         with self._lock:
-            for bundle in self._store.names("bundles"):
+            for bundle in self._store.names(BUNDLES):
                 if bundle not in self._indexed:
                     self._index(bundle)
 
@@ -104,7 +122,7 @@ class BundleIndex:
     def _table(self, bundle: str) -> pa.Table:
         if bundle not in self._tables:
             try:
-                files = self._store.read("bundles", bundle)
+                files = self._store.read(BUNDLES, bundle)
             except Missing:
                 for pair in [pair for pair, place in self._place.items() if place[0] == bundle]:
                     del self._place[pair]
@@ -173,5 +191,5 @@ class Batch:
             "data": [list(self._held[pair].values()) for pair in pairs],
         }
         held = [[*pair, *names] for pair, names in zip(pairs, columns["names"], strict=True)]
-        self._store.commit("bundles", digest(held), {FILE: to_parquet(pa.table(columns, SCHEMA))})
+        self._store.commit(BUNDLES, digest(held), {FILE: to_parquet(pa.table(columns, SCHEMA))})
         self._held.clear()

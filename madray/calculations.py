@@ -7,7 +7,7 @@ It depends on no other: what is missing is made in any order.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -111,10 +111,9 @@ class CalculationPlan:
         """Whether nothing is missing."""
         return not self.work
 
-    @property
-    def efforts(self) -> list[Effort]:
-        """Of each calculation that is missing."""
-        return [each.effort for each in self.work]
+    def efforts(self, chains: Collection[int]) -> list[Effort]:
+        """Of each calculation that is missing of any of these cells (by their place)."""
+        return [each.effort for each in self.work if not each.chains.isdisjoint(chains)]
 
     @property
     def brief(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 
 import safetensors.numpy
 
-from madray.errors import Missing
+from madray.errors import Missing, Stopped
 from madray.generators.protocol import Checkpoint, NoCheckpoint, State
 from madray.store import Store
 
@@ -19,12 +20,21 @@ def no_checkpoints(key: str) -> Checkpoint:
 
 
 class StoredCheckpoint:
-    """Leaves the state of one fit in the store every few seconds; whoever comes next goes on from there."""
+    """Leaves the state of one fit in the store every few seconds; whoever comes next goes on from there.
 
-    def __init__(self, store: Store, key: str, *, seconds: float) -> None:
+    Args:
+        seconds: how often.
+        leave: set from another thread when this worker has to go: the next state is left at once, and the fit
+            ends with `Stopped`. Nobody sets it where None.
+    """
+
+    def __init__(
+        self, store: Store, key: str, *, seconds: float, leave: threading.Event | None = None
+    ) -> None:
         self._store = store
         self._key = key
         self._seconds = seconds
+        self._leave = leave or threading.Event()
         self._last = time.monotonic()
 
     def restore(self) -> tuple[int, State] | None:
@@ -36,7 +46,8 @@ class StoredCheckpoint:
         return int(step), safetensors.numpy.load(files["state.safetensors"])
 
     def offer(self, step: int, state: Callable[[], State]) -> None:
-        if time.monotonic() - self._last < self._seconds:
+        leaving = self._leave.is_set()
+        if not leaving and time.monotonic() - self._last < self._seconds:
             return
         files = {
             "state.safetensors": safetensors.numpy.save(dict(state())),
@@ -44,3 +55,5 @@ class StoredCheckpoint:
         }
         self._store.replace("work", self._key, files)
         self._last = time.monotonic()
+        if leaving:
+            raise Stopped

@@ -19,6 +19,11 @@ class BadInput(MadrayError, ValueError):
     exit_code = 2
 
 
+class Stopped(BaseException):
+    """A worker was told to leave, and has: its work is not over, and not failed. Not an `Exception`, so that
+    no code of a user's takes it for one."""
+
+
 class Missing(MadrayError, LookupError):
     """Nothing whole stands in the store under this key."""
 

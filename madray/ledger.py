@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -155,8 +155,9 @@ class Ledger:
         return None
 
     def write_record(self, record: SweepRecord) -> None:
-        """Write a record, unless the newest one says the same."""
-        if self.find() != record:
+        """Write a record, unless the newest one says the same of the sweep, whoever began it when."""
+        found = self.find()
+        if found is None or found != replace(record, created=found.created):
             # The newest counts, whichever machine's clock is ahead.
             stamps = [
                 int(file[:20]) for file in self._store.names(self._folder("records")) if _is_stamped(file)
@@ -196,6 +197,15 @@ class Ledger:
     def write_failure(self, failure: Failure) -> None:
         """Keep why something could not be made."""
         self._write("failures", "json", json.dumps(asdict(failure), ensure_ascii=False).encode())
+
+    def damaged(self) -> list[str]:
+        """Paths of the files that do not agree with their digest: they are passed over, always."""
+        return [
+            f"{self._folder(part)}/{file}"
+            for part in ("records", "rows", "failures")
+            for file in self._store.names(self._folder(part))
+            if self._read(part, file) is None
+        ]
 
     def _folder(self, part: str) -> str:
         return f"sweeps/{self.name}/{part}"

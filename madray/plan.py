@@ -254,10 +254,10 @@ class Plan:
         """Whether nothing is missing."""
         return not self.work
 
-    @property
-    def efforts(self) -> list[Effort]:
-        """Of each fit that is missing."""
-        return [self.forest.made[key].effort for key in self.fits]
+    def efforts(self, chains: Collection[int]) -> list[Effort]:
+        """Of each fit that is missing of any of these chains."""
+        made = [self.forest.made[key] for key in self.fits]
+        return [each.effort for each in made if not each.chains.isdisjoint(chains)]
 
     @property
     def brief(self) -> str:

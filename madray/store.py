@@ -16,7 +16,7 @@ import os
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 
 from pyarrow import fs as pafs
 
-from madray.artifacts import Marker, is_file_name
+from madray.artifacts import Marker, StoredFile, is_file_name
 from madray.bundles import BundleIndex
 from madray.errors import BadInput, Damaged, Missing
 from madray.filesystems import Answer, Patience
@@ -124,7 +124,7 @@ class Store:
 
     def marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact, or None where there is no whole one."""
-        return self._own_marker(kind, key) or self._bundles.marker(kind, key)
+        return self.own_marker(kind, key) or self._bundles.marker(kind, key)
 
     def markers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Marker]:
         """The markers of many artifacts at once; those that stand there whole."""
@@ -137,14 +137,16 @@ class Store:
                 rest.append((kind, key))
             else:
                 found[kind, key] = marker
+        return found | self.own_markers(rest if self.is_local else self._there(rest))
+
+    def own_markers(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Marker]:
+        """The markers of many artifacts that lie in folders of their own; of those that stand there whole."""
         if self.is_local:
-            own = [self._own_marker(kind, key) for kind, key in rest]
+            own = [self.own_marker(kind, key) for kind, key in wanted]
         else:
-            rest = self._there(rest)
             with ThreadPoolExecutor(_READERS) as pool:
-                own = list(pool.map(lambda each: self._own_marker(*each), rest))
-        found |= {each: marker for each, marker in zip(rest, own, strict=True) if marker is not None}
-        return found
+                own = list(pool.map(lambda each: self.own_marker(*each), wanted))
+        return {each: marker for each, marker in zip(wanted, own, strict=True) if marker is not None}
 
     def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
         marker = self.marker(kind, key)
@@ -287,6 +289,35 @@ class Store:
         # A name that begins with a dot is that of a file whose writer was killed.
         return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
 
+    def files(self, folder: str) -> list[StoredFile]:
+        """All files in a folder under the root and in the folders below it, sorted by path, with those that a
+        writer left unfinished; none where there is no such folder."""
+        selector = pafs.FileSelector(self._path(folder), recursive=True, allow_not_found=True)
+        try:
+            with self._answering():
+                infos = self._ask(lambda: self._fs.get_file_info(selector))
+        except FileNotFoundError:
+            return []
+        found = [
+            StoredFile(info.path.removeprefix(f"{self._root}/"), info.size, info.mtime.timestamp())
+            for info in infos
+            if info.type == pafs.FileType.File
+        ]
+        return sorted(found, key=lambda file: file.path)
+
+    def remove_file(self, path: str) -> None:
+        """Take a file under the root away, if it is there, and its folder, if nothing else is in it."""
+        with self._answering():
+            self._delete_file(path)
+        if self.is_local:
+            with suppress(OSError):  # something else is in it
+                os.rmdir(os.path.dirname(self._path(path)))
+
+    def remove_folder(self, folder: str) -> None:
+        """Take a folder under the root away with all that is in it, if it is there."""
+        with self._answering():
+            self._delete_folder(folder)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (Store.open, (self.uri,))
 
@@ -303,8 +334,8 @@ class Store:
         """What a filesystem answers; one that is far away is asked again."""
         return call() if self.is_local else self._patience.ask(call)
 
-    def _own_marker(self, kind: str, key: str) -> Marker | None:
-        """The marker of an artifact that is no part of a bundle."""
+    def own_marker(self, kind: str, key: str) -> Marker | None:
+        """The marker of an artifact that lies in a folder of its own, and not in a bundle."""
         before = None
         while True:
             try:

@@ -62,7 +62,7 @@ def test_what_the_store_holds_is_not_missing() -> None:
     assert [each.key for each in todo.work] == [keys[0], keys[2]]
     assert not todo.complete
     assert todo.told() == "3 calculations, 1 in the store, 2 remain"
-    assert len(todo.efforts) == 2
+    assert len(todo.efforts(range(4))) == 2
     whole = CalculationPlan.of(asked, {(KIND, key): Marker("a", {}) for key in keys})
     assert whole.complete
     assert whole.told() == "3 calculations, 3 in the store, 0 remain"

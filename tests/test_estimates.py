@@ -37,7 +37,7 @@ def missing(generators: list[str], *, made: bool = False) -> list[Effort]:
     markers = {pair: Marker("a", {"record.json": (1, ""), "w": (1, "")}) for pair in forest.artifacts()}
     todo = plan(forest, markers if made else {})
     kinds = {one.effort.like: one.generation.settings.kind for one in forest.made.values()}
-    return [effort._replace(like=kinds[effort.like]) for effort in todo.efforts]
+    return [effort._replace(like=kinds[effort.like]) for effort in todo.efforts(range(len(forest.chains)))]
 
 
 def test_nothing_known_tells_nothing() -> None:

@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli"},
     {"display", "status", "submit", "verify"},
-    {"running"},
+    {"running", "garbage", "transfer"},
     {"engine", "tracking", "report"},
     {"estimates", "results"},
     {"plan", "calculations", "chain"},

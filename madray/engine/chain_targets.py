@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from madray.artifacts import Artifacts, Marker
 from madray.chain import read_numbers
-from madray.engine.targets import Numbers, Place
-from madray.forest import Source
+from madray.engine.targets import Names, Numbers, Place
+from madray.forest import RECORD, Source
 from madray.keys import canonical
 from madray.ledger import ChainRecord, Row
 from madray.plan import ChainPlan, Forest, Pair, Plan, plan
@@ -63,6 +63,24 @@ class ChainTargets:
     def artifacts(self) -> Iterable[Pair]:
         """(kind, key) of everything that the finished sweep consists of."""
         return self.forest.artifacts()
+
+    def stays(self, *, finished: bool) -> Iterator[tuple[Pair, Names]]:
+        """All of it, or what `keep` says; records, numbers, pictures and references always."""
+        for source in self.sources():
+            if source.content is not None:
+                yield ("references", source.key), None
+        for kind, key in self.artifacts():
+            made = self.forest.made.get(key)
+            if kind == "draws" and finished:
+                continue  # those of kept generations follow
+            yield (kind, key), frozenset({RECORD}) if finished and made and not made.kept else None
+        for key, made in self.forest.made.items():
+            if not finished:
+                yield ("work", key), None
+            elif made.kept:
+                yield from (
+                    (pair, None) for draw in made.outputs.values() for pair in self.forest.chunks(draw)
+                )
 
     def sources(self) -> Sequence[Source]:
         """The references, each once."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from madray.artifacts import Marker
 from madray.calculations import Calculations
 from madray.engine.chain_targets import ChainTargets
+from madray.engine.shards import Shard, sharded
 from madray.engine.sources import Sources
 from madray.engine.targets import Targets
 from madray.engine.theory_targets import TheoryTargets
@@ -36,6 +38,7 @@ class Prepared:
         before: what it knew until now.
         rows: the finished rows that the ledger knows.
         markers: what the store holds of the sweep.
+        shard: which part of the sweep this driver makes; all of it where None.
         notes: what is worth saying before work starts.
     """
 
@@ -50,10 +53,27 @@ class Prepared:
     rows: Mapping[tuple[str, int, str], Row]
     markers: Mapping[Pair, Marker]
     notes: Sequence[str]
+    shard: Shard | None = None
+
+    @cached_property
+    def mine(self) -> frozenset[int]:
+        """The places of the chains that this driver makes."""
+        chains = self.record.chains
+        return frozenset(range(len(chains))) if self.shard is None else self.shard.places(chains)
+
+    def planned(self, markers: Mapping[Pair, Marker]) -> Prepared:
+        """The same with another look at the store."""
+        whole = self.targets.plan(markers)
+        made = whole if self.shard is None else sharded(whole, self.shard, self.mine)
+        return replace(self, markers=markers, plan=made)
 
 
-def prepare(file: AnyFile, *, store: Store, data: Path | None) -> Prepared:
+def prepare(file: AnyFile, *, store: Store, data: Path | None, shard: Shard | None = None) -> Prepared:
     """Find out what a sweep is and what of it is missing. Writes nothing.
+
+    Args:
+        data: the user's data folder.
+        shard: which part of the sweep is to be made; all of it where None.
 
     Raises: BadInput, if the data are not there, or a cell asks for more than they have.
     """
@@ -75,10 +95,21 @@ def prepare(file: AnyFile, *, store: Store, data: Path | None) -> Prepared:
         chains=targets.chains(),
         row=targets.row,
     )
-    made = targets.plan(markers)
-    return Prepared(
-        sweep, store, ledger, sources, targets, made, record, before, ledger.rows(), markers, notes
+    prepared = Prepared(
+        sweep,
+        store,
+        ledger,
+        sources,
+        targets,
+        targets.plan(markers),
+        record,
+        before,
+        ledger.rows(),
+        markers,
+        notes,
+        shard,
     )
+    return prepared if shard is None else prepared.planned(markers)
 
 
 def changes(before: SweepRecord | None, now: SweepRecord) -> list[str]:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from madray.engine.events import CalculationMade, Event, GenerationMade, Note, Progress, WorkFailed, WorkMade
@@ -58,7 +58,7 @@ class Outcome:
     """How a sweep ended.
 
     Attributes:
-        states: of each chain, by id.
+        states: of each chain that this driver makes, by id.
         rows: all finished rows.
         failures: what could not be made in this run.
     """
@@ -116,7 +116,8 @@ class _Driver:
         """Write rows whose numbers are in the store but which nobody wrote down, and show all of them."""
         known = list(self.rows.values())
         markers = self.prepared.markers
-        for place, chain in enumerate(self._chains):
+        for place in sorted(self.prepared.mine):
+            chain = self._chains[place]
             for t, key in enumerate(chain.rows, start=1):
                 needs = self.prepared.targets.needs(place, t)
                 if (chain.id, t, key) not in self.rows and all(pair in markers for pair in needs):
@@ -172,8 +173,7 @@ class _Driver:
     def plan_again(self) -> Prepared:
         """A plan of what is missing now."""
         targets = self.prepared.targets
-        markers = self.prepared.store.markers(targets.artifacts())
-        self.prepared = replace(self.prepared, markers=markers, plan=targets.plan(markers))
+        self.prepared = self.prepared.planned(self.prepared.store.markers(targets.artifacts()))
         return self.prepared
 
     def flush(self) -> None:
@@ -188,7 +188,10 @@ class _Driver:
         """How things stand at the end."""
         failed = {chain for failure in self.failures for chain in failure.chains}
         states: dict[str, State] = {}
-        for chain in self._chains:
+        if self.prepared.shard is not None:  # other drivers wrote rows meanwhile
+            self.rows = {**self.prepared.ledger.rows(), **self.rows}
+        for place in sorted(self.prepared.mine):
+            chain = self._chains[place]
             whole = all((chain.id, t, key) in self.rows for t, key in enumerate(chain.rows, start=1))
             states[chain.id] = "finished" if whole else "failed" if chain.id in failed else "stopped"
         return Outcome(states, self.rows, self.failures, self.stopped)

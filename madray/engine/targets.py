@@ -21,6 +21,10 @@ Place = tuple[int, int]
 """Where a row stands: the place of its chain, and t."""
 
 
+Names = frozenset[str] | None
+"""Some files of an artifact by name; None: all of them."""
+
+
 class Targets(Protocol):
     """All that a sweep consists of."""
 
@@ -46,6 +50,10 @@ class Targets(Protocol):
 
     def artifacts(self) -> Iterable[Pair]:
         """(kind, key) of everything that the finished sweep consists of."""
+
+    def stays(self, *, finished: bool) -> Iterable[tuple[Pair, Names]]:
+        """(kind, key) of what has to stay in the store, and which files of it: what the sweep consists of,
+        and checkpoints on the way to it; of a finished one what its `keep` says."""
 
     def sources(self) -> Sequence[Source]:
         """Where real samples come from."""

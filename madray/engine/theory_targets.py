@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from madray.artifacts import Artifacts, Marker
 from madray.calculations import KIND, CalculationPlan, Calculations
 from madray.engine.calculate import read_calculation
-from madray.engine.targets import Numbers, Place
+from madray.engine.targets import Names, Numbers, Place
 from madray.forest import Source
 from madray.keys import digest
 from madray.ledger import ChainRecord, Row
@@ -52,6 +52,10 @@ class TheoryTargets:
     def artifacts(self) -> Iterable[Pair]:
         """(kind, key) of everything that the finished sweep consists of."""
         return self.calculations.artifacts()
+
+    def stays(self, *, finished: bool) -> Iterator[tuple[Pair, Names]]:
+        """All calculations."""
+        yield from ((pair, None) for pair in self.artifacts())
 
     def sources(self) -> Sequence[Source]:
         """None: real samples come from N(0, I)."""

@@ -20,6 +20,8 @@ from madray.spec.sweep import Resources
 from madray.store import Store
 
 _REPORT_SECONDS = 1.0
+_LEAVE_SECONDS = 3.5
+"""How long a worker may take to leave: Tune kills an actor that takes more than 5 s, with the last report."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class Trainer(tune.Trainable):
         self._thread.join()
         self._begin(new_config["work"])
         return True
+
+    def cleanup(self) -> None:
+        """Tune ends this actor, at the end of all or because somebody asked for it: a fit under way leaves a
+        checkpoint first."""
+        self._worker.leave()
+        self._thread.join(_LEAVE_SECONDS)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: what is made is in the store, and long fits leave their checkpoints there."""

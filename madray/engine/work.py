@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from madray.calculations import Calculation
@@ -35,9 +35,8 @@ class WorkPlan(Protocol):
     def complete(self) -> bool:
         """Whether nothing is missing."""
 
-    @property
-    def efforts(self) -> Sequence[Effort]:
-        """Of what takes time."""
+    def efforts(self, chains: Collection[int]) -> Sequence[Effort]:
+        """Of what takes time for any of these chains."""
 
     @property
     def brief(self) -> str:

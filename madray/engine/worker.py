@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from madray.artifacts import Artifacts
@@ -24,7 +26,7 @@ from madray.engine.events import (
 )
 from madray.engine.schedule import BATCH_SECONDS
 from madray.engine.work import Work, goes_with_others
-from madray.errors import Missing
+from madray.errors import Missing, Stopped
 from madray.forest import Order, RealOrder
 from madray.plan import Segment
 from madray.store import Store
@@ -45,26 +47,39 @@ class Worker:
         spread: Spread | None = None,
     ) -> None:
         self._store = store
-        checkpoints = partial(StoredCheckpoint, store, seconds=checkpoint_seconds)
+        self._leave = threading.Event()
+        checkpoints = partial(StoredCheckpoint, store, seconds=checkpoint_seconds, leave=self._leave)
         self._maker = Maker(store, tables=tables, checkpoints=checkpoints, spread=spread)
+
+    def leave(self) -> None:
+        """Stop work as soon as what is made so far is in the store; from another thread."""
+        self._leave.set()
 
     def carry_out(self, works: Sequence[Work], tell: Tell) -> None:
         """Make these pieces of work. Exceptions of a user's code are told, never raised."""
+        with suppress(Stopped):
+            self._carry_all_out(works, tell)
+
+    def _carry_all_out(self, works: Sequence[Work], tell: Tell) -> None:
         small = [work for work in works if goes_with_others(work)]
         if any(isinstance(work, Calculation) for work in small):
             load_theory()
         together = _Together(self._store, tell)
-        for work in small:
-            if isinstance(work, Calculation):  # it may take as long as a fit, so that it is worth a word
-                tell(Progress(work.key, 0, "calculate", 0, 1))
-            together.begin(work)
-            self._carry_out(together.maker, work, together.hold)
-        together.settle()
+        try:
+            for work in small:
+                if isinstance(work, Calculation):  # it may take as long as a fit, so that it is worth a word
+                    tell(Progress(work.key, 0, "calculate", 0, 1))
+                together.begin(work)
+                self._carry_out(together.maker, work, together.hold)
+        finally:
+            together.settle()
         for work in works:
             if not goes_with_others(work):
                 self._carry_out(self._maker, work, tell)
 
     def _carry_out(self, maker: Maker, work: Work, tell: Tell) -> None:
+        if self._leave.is_set():
+            raise Stopped
         started = time.perf_counter()
         at, t = work.id, 0
         try:
@@ -79,13 +94,32 @@ class Worker:
                     left = work.begun(maker.artifacts.markers(work.artifacts()))
                     for order in left.orders:
                         at, t = order.generation.key, order.generation.t
-                        tell(_make(maker, left, order, tell))
+                        tell(self._make(maker, left, order, tell))
         except Exception as error:  # whatever it is, it fails this piece of work and no other
             tell(_failed(work, at, t, error))
         else:
             tell(WorkMade(work.id, time.perf_counter() - started))
         while maker.artifacts.notes:
             tell(Note(maker.artifacts.notes.pop(0)))
+
+    def _make(self, maker: Maker, segment: Segment, order: Order, tell: Tell) -> GenerationMade:
+        started = time.perf_counter()
+        key, t = order.generation.key, order.generation.t
+        fitted = False
+
+        def watch(phase: str, done: int, total: int) -> None:
+            nonlocal fitted
+            fitted = fitted or phase == "fit"
+            # A fit leaves a checkpoint first; between chunks and metrics all that is made is in the store.
+            if self._leave.is_set() and (phase != "fit" or done == 0):
+                raise Stopped
+            tell(Progress(key, t, phase, done, total))
+
+        numbers = maker.make(
+            order, watch, pictures=segment.pictures.get(key, ()), keep_weights=key in segment.kept
+        )
+        seconds = time.perf_counter() - started
+        return GenerationMade(key, fitted, seconds, _size(maker.artifacts, order), numbers)
 
 
 class _Together:
@@ -130,23 +164,6 @@ def _failed(work: Work, at: str, t: int, error: Exception) -> WorkFailed:
     told = "".join(traceback.format_exception(error))
     damaged = isinstance(error, Missing)
     return WorkFailed(work.id, at, t, f"{type(error).__name__}: {error}", told, damaged)
-
-
-def _make(maker: Maker, segment: Segment, order: Order, tell: Tell) -> GenerationMade:
-    started = time.perf_counter()
-    key, t = order.generation.key, order.generation.t
-    fitted = False
-
-    def watch(phase: str, done: int, total: int) -> None:
-        nonlocal fitted
-        fitted = fitted or phase == "fit"
-        tell(Progress(key, t, phase, done, total))
-
-    numbers = maker.make(
-        order, watch, pictures=segment.pictures.get(key, ()), keep_weights=key in segment.kept
-    )
-    seconds = time.perf_counter() - started
-    return GenerationMade(key, fitted, seconds, _size(maker.artifacts, order), numbers)
 
 
 def _size(artifacts: Artifacts, order: Order) -> int:

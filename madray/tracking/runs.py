@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -33,6 +34,7 @@ State = Literal["finished", "failed", "stopped"]
 
 SWEEP = "madray.sweep"
 CHAIN = "madray.chain"
+BEGUN = "madray.begun"
 FIRST = "madray.first_generation"
 POSITIONS = "madray.positions"
 WRITTEN = "madray.written"
@@ -145,25 +147,25 @@ class Runs:
         name = self._record.name
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return self._client.create_experiment(name, artifact_location(uri, name), tags=_EXPERIMENT_TAGS)
+            try:
+                return self._client.create_experiment(
+                    name, artifact_location(uri, name), tags=_EXPERIMENT_TAGS
+                )
+            except Exception:
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+                # Another driver of the same sweep was first.
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)  # its name cannot be given to another
         return found.experiment_id
 
     def _find_runs(self) -> None:
         chains = {chain.id: chain for chain in self._record.chains}
-        for found in self._search(f"tags.`{SWEEP}` = '{self._record.name}'"):
+        for found in self._all():
             tags = found.data.tags
             chain = chains.get(tags.get(CHAIN, ""))
-            run = _Run(
-                id=found.info.run_id,
-                began_ms=found.info.start_time,
-                status=found.info.status,
-                tags=dict(tags),
-                parameters=set(found.data.params),
-                written=set() if chain is None else _vouched(chain, tags.get(WRITTEN, "")),
-                fresh=False,
-            )
+            run = _found(found, set() if chain is None else _vouched(chain, tags.get(WRITTEN, "")))
             if CHAIN not in tags and self._parent is None:
                 self._parent = run
             elif chain is not None and _goes_on(chain, tags) and chain.id not in self._chains:
@@ -171,7 +173,12 @@ class Runs:
             else:
                 self._others.append(run)
 
-    def _search(self, condition: str) -> Iterable[Run]:
+    def _parents(self) -> list[_Run]:
+        return [_found(run, set()) for run in self._all() if CHAIN not in run.data.tags]
+
+    def _all(self) -> Iterable[Run]:
+        """All runs of the sweep."""
+        condition = f"tags.`{SWEEP}` = '{self._record.name}'"
         token = None
         while True:
             page = self._client.search_runs([self._experiment], condition, max_results=1000, page_token=token)
@@ -184,7 +191,17 @@ class Runs:
 
     def _begin_sweep(self) -> _Run:
         if self._parent is None:
-            self._parent = self._create(self._record.name, 0, {})
+            made = self._create(self._record.name, 0, {BEGUN: f"{time.time_ns():020d}"})
+            # Another driver of the same sweep may have made one at the same moment. The first one counts: one
+            # that is settled already, or that was begun before.
+            first = min(self._parents(), key=lambda run: (run.tags.get(BEGUN, ""), run.id), default=made)
+            if first.id == made.id:
+                self._client.delete_tag(made.id, BEGUN)
+                del made.tags[BEGUN]
+                self._parent = made
+            else:
+                self._client.delete_run(made.id)
+                self._parent = first
         return self._parent
 
     def _begin(self, chain: ChainRecord) -> _Run:
@@ -273,6 +290,18 @@ class Runs:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             self._client.log_artifacts(run.id, root, folder)
+
+
+def _found(run: Run, written: set[int]) -> _Run:
+    return _Run(
+        id=run.info.run_id,
+        began_ms=run.info.start_time,
+        status=run.info.status,
+        tags=dict(run.data.tags),
+        parameters=set(run.data.params),
+        written=written,
+        fresh=False,
+    )
 
 
 def worst(states: Iterable[State]) -> State:

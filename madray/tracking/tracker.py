@@ -74,7 +74,7 @@ class Tracker:
         """Write what is left, say how each chain ended, and leave files with the sweep's run.
 
         Args:
-            states: by the chain's id; a chain that is not there was stopped.
+            states: by the chain's id; a chain that is not there is another driver's.
             artifacts: files by name.
             wait_seconds: how long MLflow may take for it.
 

@@ -30,7 +30,7 @@ class View(Protocol):
         """Rows of the ledger, as rows of these chains; t is the step."""
 
     def states(self, states: Mapping[str, State]) -> dict[str, State]:
-        """How each of these chains ended; what is not told of was stopped."""
+        """How those of these chains ended that are told of; others may be another driver's."""
 
 
 def view_of(record: SweepRecord) -> View:
@@ -50,7 +50,7 @@ class ByGeneration:
 
     def states(self, states: Mapping[str, State]) -> dict[str, State]:
         """How each chain ended."""
-        return {chain.id: states.get(chain.id, "stopped") for chain in self.record.chains}
+        return {chain.id: states[chain.id] for chain in self.record.chains if chain.id in states}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class InBatches:
         """A batch ended as the worst of its cells."""
         told: dict[str, list[State]] = defaultdict(list)
         for cell, (batch, _) in self.places.items():
-            told[batch].append(states.get(cell, "stopped"))
+            if cell in states:
+                told[batch].append(states[cell])
         return {batch: worst(ends) for batch, ends in told.items()}
 
     def _step(self, row: Row) -> Row:

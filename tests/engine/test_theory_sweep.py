@@ -341,11 +341,11 @@ def test_what_is_left_is_told_from_what_its_like_took(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     prepared, _, _ = go({**LIMIT, "seeds": 1}, store)
     wider = {**LIMIT, "seeds": 2}
-    todo = prepare(check_sweep(wider, name="test"), store=store, data=None).plan
-    guess = estimate(todo.efforts, known_rows(store))
+    todo = prepare(check_sweep(wider, name="test"), store=store, data=None)
+    guess = estimate(todo.plan.efforts(todo.mine), known_rows(store))
     assert (guess.known, guess.missing) == (8, 8)
     assert 0 < guess.seconds < 60
-    assert estimate(prepared.plan.efforts, []).known == 0
+    assert estimate(prepared.plan.efforts(prepared.mine), []).known == 0
 
 
 def test_models_and_pictures_of_theory_are_bad_input(tmp_path: Path) -> None:

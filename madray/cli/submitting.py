@@ -1,0 +1,91 @@
+"""`madray submit`: send a sweep to a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from madray.cli.options import SetOption
+from madray.errors import BadInput
+
+
+def submit(
+    file: Annotated[Path, typer.Argument(help="The sweep file (YAML).")],
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="As a RayJob of KubeRay's; writes its manifests.")
+    ] = False,
+    ray_jobs: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-jobs", metavar="ADDRESS", help="As a job of the Ray cluster with this dashboard."
+        ),
+    ] = None,
+    store: Annotated[
+        str, typer.Option("--store", help="A URI, or a folder that is the same on all nodes.")
+    ] = "",
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option("--tracking-uri", help="MLflow as the cluster sees it; `none` for no MLflow."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="The folder of data sets where the driver runs.")
+    ] = None,
+    set_: SetOption = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", help="The RayCluster to make: a manifest, or a folder for kustomize."),
+    ] = None,
+    image: Annotated[str | None, typer.Option("--image", help="The image of the cluster's nodes.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the manifests to a file; to stdout without.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply the manifests through kubectl.")] = False,
+) -> None:
+    """Send the sweep in FILE to a cluster. Do it again at any time: only what is missing is made."""
+    from madray.spec.reading import read_sweep
+    from madray.submit import Errand, submit_to_ray
+
+    if kubernetes == (ray_jobs is not None):
+        raise BadInput(f"expected --kubernetes or --ray-jobs, got {'both' if kubernetes else 'neither'}")
+    if ray_jobs is None:
+        _submit_to_kubernetes(file, store, tracking_uri, data, set_ or [], cluster, image, output, apply)
+        return
+    if cluster or image or output or apply:
+        raise BadInput(
+            "--cluster, --image, --output, --apply: expected --kubernetes with them, got --ray-jobs"
+        )
+    read = read_sweep(file, set_ or ())
+    job = submit_to_ray(ray_jobs, Errand(read.sweep.name, read.text, store, tracking_uri, data))
+    print(f"submitted {job}; follow it with: ray job logs --follow --address {ray_jobs} {job}")
+
+
+def _submit_to_kubernetes(
+    file: Path,
+    store: str,
+    tracking_uri: str | None,
+    data: str | None,
+    overrides: list[str],
+    cluster: Path | None,
+    image: str | None,
+    output: Path | None,
+    apply: bool,
+) -> None:
+    from madray import submit
+
+    target = submit.ray_cluster(cluster)
+    if image is not None:
+        target = submit.with_image(target, image)
+    read = submit.fill_cluster(file, overrides, target)
+    made = submit.manifests(submit.Errand(read.sweep.name, read.text, store, tracking_uri, data), target)
+    if output is not None:
+        try:
+            output.write_text(made.text(), "utf-8")
+        except OSError as error:
+            raise BadInput(f"--output: expected a file that can be written, got {error}") from None
+    if apply:
+        print(submit.apply(made), end="")
+        print(f"follow it with: kubectl get rayjob {made.name} --watch")
+    elif output is None:
+        print(made.text(), end="")

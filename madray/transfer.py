@@ -1,0 +1,96 @@
+"""Copies a sweep with all that it needs from one store into another: what `export` and `import` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from madray.artifacts import Marker
+from madray.bundles import bundles_of
+from madray.engine.needs import needs_of
+from madray.engine.targets import Names
+from madray.errors import BadInput, Missing
+from madray.ledger import Ledger
+from madray.plan import Pair
+from madray.store import Store
+
+_AT_A_TIME = 8
+"""How many artifacts are copied at a time: enough to hide round trips, few enough to hold in memory."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy amounts to.
+
+    Attributes:
+        artifacts: how many were copied; those that were there already are not counted.
+        damaged: how many could not be, because their checksums do not agree.
+    """
+
+    artifacts: int
+    size_bytes: int
+    damaged: int
+
+
+def copy_sweep(source: Store, target: Store, name: str, *, told: Callable[[int, int], None]) -> Copied:
+    """Copy a sweep: its records and rows, and of what it needs all that is made.
+
+    Broken off, it goes on where it was: what stands in the target is not copied again. Everything is checked
+    against its checksum on the way. Records and rows come last, so that a sweep is never seen without what
+    they speak of.
+
+    Args:
+        told: called with how many artifacts are done, and how many there are.
+
+    Raises: BadInput, if the source has no such sweep, the target another one of this name, or cannot be
+        written.
+    """
+    needs = needs_of(source, name)
+    target.claim()
+    _refuse_another(source, target, name)
+    files = [file.path for file in source.files(f"sweeps/{name}")]
+    damaged = set(Ledger(source, name).damaged())
+    markers = source.markers(needs)
+    own = {pair: marker for pair, marker in markers.items() if not bundles_of([marker])}
+    own |= source.own_markers(sorted(bundles_of(markers.values())))
+    there = target.markers(own)
+    left = [pair for pair in sorted(own) if not _is_there(own[pair], there.get(pair), needs.get(pair))]
+    sizes = []
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        for size in pool.map(lambda pair: _copy(source, target, pair, own[pair], needs.get(pair)), left):
+            sizes.append(size)
+            told(len(sizes), len(left))
+    for path in files:
+        if path not in damaged and not path.rpartition("/")[2].startswith("."):
+            target.put(path, source.get(path))
+    made = [size for size in sizes if size is not None]
+    return Copied(len(made), sum(made), len(sizes) - len(made))
+
+
+def _refuse_another(source: Store, target: Store, name: str) -> None:
+    there = Ledger(target, name).find()
+    if there is not None and there.text != Ledger(source, name).record().text:
+        raise BadInput(
+            f"expected no other sweep called {name} in {target.shown}, got one with other settings; "
+            f"try another store, or madray remove {name} --store {target.shown}"
+        )
+
+
+def _wanted(marker: Marker, names: Names) -> list[str]:
+    return [name for name in marker.files if names is None or name in names]
+
+
+def _is_there(marker: Marker, there: Marker | None, names: Names) -> bool:
+    return there is not None and all(name in there.files for name in _wanted(marker, names))
+
+
+def _copy(source: Store, target: Store, pair: Pair, marker: Marker, names: Names) -> int | None:
+    """Copy an artifact; its bytes, or None where it is damaged."""
+    kind, key = pair
+    try:
+        files = source.read(kind, key, *_wanted(marker, names))
+    except Missing:
+        return None
+    target.commit(kind, key, files)
+    return sum(map(len, files.values()))

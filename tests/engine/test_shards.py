@@ -1,0 +1,150 @@
+"""Shards: each chain is some shard's and no other's, and together they make what one driver makes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from commands import madray, start
+from hypothesis import given
+from hypothesis import strategies as st
+
+from madray.engine.local import execute_here
+from madray.engine.prepare import Prepared, prepare
+from madray.engine.shards import Shard
+from madray.engine.sweep import run
+from madray.errors import BadInput
+from madray.ledger import ChainRecord
+from madray.running import Nothing
+from madray.spec.reading import parse_sweep
+from madray.store import Store
+
+
+def chains_of(roots: list[int]) -> list[ChainRecord]:
+    """Chains that begin with these generations."""
+    return [ChainRecord(str(place), {}, 0, [str(root)], [], {}) for place, root in enumerate(roots)]
+
+
+@given(roots=st.lists(st.integers(0, 5), max_size=30), count=st.integers(1, 8))
+def test_every_chain_is_of_one_shard(roots: list[int], count: int) -> None:
+    chains = chains_of(roots)
+    shares = [Shard(place, count).places(chains) for place in range(1, count + 1)]
+    assert sorted(place for share in shares for place in share) == list(range(len(chains)))
+    if len(set(roots)) < count:
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    else:
+        for root in set(roots):
+            assert sum(any(roots[place] == root for place in share) for share in shares) == 1
+
+
+@pytest.mark.parametrize("told", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])
+def test_what_is_no_shard_is_refused(told: str) -> None:
+    with pytest.raises(BadInput, match=r"--shard: expected i/n with i from 1 to n, got .*; try 1/2 and 2/2"):
+        Shard.parse(told)
+
+
+SWEEP = """
+name: parts
+chain:
+  reference: {kind: gaussian, d: 2}
+  generator: {kind: flow, layers: 2, width: 8, epochs: 1}
+  loop: fresh_data
+  n_ini: 60
+  n_r: 30
+  n_s: 30
+  n_eval: 20
+  generations: 3
+grid:
+  lambda: [1.0, 0.5, 0.7]
+"""
+
+
+def prepared(store: Store, *, seeds: int, shard: Shard | None = None, keep: str = "all") -> Prepared:
+    file = parse_sweep(f"{SWEEP}\nseeds: {seeds}\nkeep: {keep}\n", name="parts")
+    return prepare(file, store=store, data=None, shard=shard)
+
+
+def make(store: Store, *, seeds: int, shard: Shard | None = None, keep: str = "all") -> dict[str, str]:
+    outcome = run(
+        prepared(store, seeds=seeds, shard=shard, keep=keep), executor=execute_here, display=Nothing()
+    )
+    assert not outcome.failures
+    return dict(outcome.states)
+
+
+def numbers(store: Store) -> dict[object, object]:
+    from madray.ledger import Ledger
+
+    return {place: dict(row.numbers) for place, row in Ledger(store, "parts").rows().items()}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("keep", ["all", "last"])
+def test_shards_one_after_the_other_make_what_one_driver_makes(tmp_path: Path, seeds: int, keep: str) -> None:
+    whole, parts = Store.open(tmp_path / "whole"), Store.open(tmp_path / "parts")
+    states = make(whole, seeds=seeds, keep=keep)
+    told: Counter[str] = Counter()
+    for place in (1, 2):
+        told.update(make(parts, seeds=seeds, shard=Shard(place, 2), keep=keep).keys())
+    assert told == Counter(states.keys())
+    assert numbers(parts) == numbers(whole)
+    assert prepared(parts, seeds=seeds, keep=keep).plan.complete
+
+
+def test_a_shared_beginning_outlasts_the_shard_that_made_it(tmp_path: Path) -> None:
+    """Another one may be reading it: only chains that are all its own let go of samples."""
+    store = Store.open(tmp_path)
+    make(store, seeds=1, shard=Shard(1, 2), keep="last")
+    record = prepared(store, seeds=1, keep="last").record
+    marker = store.marker("generations", record.chains[0].generations[0])
+    assert marker is not None
+    assert len(marker.files) > 1
+
+
+def test_more_shards_than_chains_leave_some_with_nothing_to_do(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    shards = [Shard(place, 5) for place in range(1, 6)]
+    counts = [len(prepared(store, seeds=1, shard=shard).mine) for shard in shards]
+    assert sorted(counts) == [0, 0, 1, 1, 1]
+    empty = shards[counts.index(0)]
+    assert prepared(store, seeds=1, shard=empty).plan.complete
+    assert make(store, seeds=1, shard=empty) == {}
+
+
+REAL = SWEEP.replace("flow, layers: 2, width: 8, epochs: 1", '"patient_generator:Patient", steps: 20')
+
+
+@pytest.mark.timeout(600)
+def test_two_drivers_at_once_on_one_store_make_all_of_it_once(tmp_path: Path) -> None:
+    file = tmp_path / "parts.yaml"
+    file.write_text(REAL + "seeds: 2\nresources: {concurrent: 1}\n")
+    drivers = [start("sweep", file, "--shard", f"{place}/2", cwd=tmp_path) for place in (1, 2)]
+    assert [driver.wait(timeout=300) for driver in drivers] == [0, 0], (tmp_path / "output.txt").read_text()
+    again = madray("sweep", file, cwd=tmp_path)
+    assert "0 fits remain" in again.stdout, again.stdout
+    assert again.returncode == 0
+
+    whole = tmp_path / "one"
+    whole.mkdir()
+    assert madray("sweep", file, "--tracking-uri", "none", cwd=whole).returncode == 0
+    tables = [madray("table", "parts", cwd=folder).stdout for folder in (tmp_path, whole)]
+    assert tables[0] == tables[1]
+    # Seeds share nothing, so no generation was made twice: each has one attempt.
+    attempts = [
+        len([each for each in folder.iterdir() if each.is_dir()])
+        for folder in (tmp_path / "madray-store" / "generations").iterdir()
+    ]
+    assert attempts == [1] * 2 * (1 + 3 * 2)
+    # What all chains are compared with is measured by each driver that comes to it before it is there.
+    garbage = json.loads(madray("gc", "--older-than", "0", "--json", cwd=tmp_path).stdout)["files"]
+    assert {file["path"].split("/")[0] for file in garbage} <= {"features", "measurements"}
+    with sqlite3.connect(tmp_path / "madray-store" / "mlflow.db") as database:
+        runs = database.execute("SELECT status FROM runs WHERE lifecycle_stage = 'active'").fetchall()
+        points = database.execute("SELECT key, step, run_uuid FROM metrics").fetchall()
+    assert runs == [("FINISHED",)] * (1 + 6)
+    header, *lines = tables[0].splitlines()
+    measured = len(header.split(",")) - len(["lambda", "seed", "generation"])
+    assert len(points) == len(set(points)) == measured * len(lines)
