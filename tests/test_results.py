@@ -159,8 +159,19 @@ def test_samples_that_were_not_kept_are_missing_and_the_message_says_how_to_keep
 
 
 def test_real_samples_are_those_that_were_compared_with(tmp_path: Path) -> None:
-    chain = {**CHAIN, "reference": "digits", "generator": "gmm", "n_s": 200, "metrics": ["fid"]}
-    chain |= {"generator": {"kind": "gmm", "components": 2, "covariance": "diag"}, "generations": 1}
+    chain = {**CHAIN, "reference": "digits", "n_s": 200, "metrics": ["fid"]}
+    chain |= {
+        "generator": {
+            "kind": "ddpm",
+            "timesteps": 3,
+            "steps": 5,
+            "warmup": 1,
+            "width": 8,
+            "depth": 1,
+            "chunk": 40,
+        },
+        "generations": 1,
+    }
     sweep = madray.run_chain(chain, store=tmp_path)
     real = sweep.real()
     assert real.values.shape == (50, 1, 8, 8)

@@ -27,13 +27,14 @@ CHAIN: dict[str, Any] = {
     "metrics": ["fid", "precision_recall", "variance"],
     "generations": 3,
 }
+GMM = {"generator": {"kind": "gmm", "components": 2, "covariance": "diag"}, "reference": "gmm25"}
 
 
-@pytest.mark.parametrize("generator", [DDPM, {"kind": "gmm", "components": 2, "covariance": "diag"}])
+@pytest.mark.parametrize("changed", [{}, GMM])
 def test_chains_made_elsewhere_are_copied_and_a_sweep_of_them_has_nothing_to_do(
-    tmp_path: Path, generator: dict[str, Any]
+    tmp_path: Path, changed: dict[str, Any]
 ) -> None:
-    chain = {**CHAIN, "generator": generator}
+    chain = {**CHAIN, **changed}
     there = {
         (bias, seed): madray.run_chain(
             {**chain, "lambda": bias}, seed=seed, name=f"{bias}-{seed}", store=tmp_path / "there"

@@ -45,6 +45,7 @@ class Gaussian(Generator):
     version: ClassVar[int] = 2
     implementation: ClassVar[str] = "madray.generators.gaussian:GaussianGenerator"
     milliseconds: ClassVar[bool] = True
+    takes: ClassVar[Literal["images", "vectors"] | None] = "vectors"
 
     kind: Literal["gaussian"] = "gaussian"
     chunk: Size = Field(1000, description="samples are made and stored by chunks of this many")
@@ -56,6 +57,7 @@ class GMM(Generator):
     version: ClassVar[int] = 4
     implementation: ClassVar[str] = "madray.generators.gmm:GMMGenerator"
     milliseconds: ClassVar[bool] = True
+    takes: ClassVar[Literal["images", "vectors"] | None] = "vectors"
 
     kind: Literal["gmm"] = "gmm"
     components: Size = Field(25, description="number of components")
@@ -232,7 +234,7 @@ def check_kind(generator: AnyGenerator, shape: tuple[int, ...]) -> None:
 
     >>> check_kind(Flow(), (1, 8, 8))
     Traceback (most recent call last):
-    madray.errors.BadInput: expected vectors for flow, got images of shape (1, 8, 8); try gaussian...
+    madray.errors.BadInput: expected vectors for flow, got images of shape (1, 8, 8); try ddpm, wgan_gp
     """
     if isinstance(generator, ImportedGenerator):
         return

@@ -920,16 +920,15 @@ def test_a_follower_is_not_shown_rows_that_the_sweep_no_longer_asks_for(tmp_path
 # One chain
 
 
-def test_run_chain_measures_real_digits_with_a_mixture(tmp_path: Path) -> None:
-    chain = {"reference": "digits", "generator": {"kind": "gmm", "components": 4, "covariance": "diag"}}
+def test_run_chain_measures_a_mixture(tmp_path: Path) -> None:
+    chain = {"reference": "gmm25", "generator": {"kind": "gmm", "components": 25}}
     chain |= {"loop": "fully_synthetic", "lambda": 0.5, "n_ini": 300, "n_s": 200, "n_eval": 200}
     chain |= {"generations": 3}
     results = run_chain(chain, store=tmp_path, seed=3)
     made = results.table()
-    assert list(made.columns) == ["seed", "generation", "fid", "precision", "recall", "variance"]
+    assert {"seed", "generation", "variance", "modal_variance"} <= {*made.columns}
     assert made["seed"].tolist() == [3, 3, 3]
-    assert made["fid"].is_monotonic_increasing
-    assert made["variance"].is_monotonic_decreasing
+    assert made["modal_variance"].is_monotonic_decreasing
     assert not made.isna().any().any()
     before = to_csv(results.arrow())
     assert to_csv(run_chain(chain, store=tmp_path, seed=3).arrow()) == before
@@ -951,7 +950,8 @@ def test_collapse_is_a_result_and_never_an_error(generator: Any, n: int, bias: f
 
 
 def test_collapsed_digits_are_a_result(tmp_path: Path) -> None:
-    chain = {"reference": "digits", "generator": "gaussian", "loop": "fully_synthetic", "lambda": 0.0}
+    generator = {"kind": "wgan_gp", "width": 2, "latent": 2, "steps": 1, "batch": 2}
+    chain = {"reference": "digits", "generator": generator, "loop": "fully_synthetic", "lambda": 0.0}
     made = run_chain({**chain, "n_ini": 50, "n_s": 1, "n_eval": 30, "generations": 3}, store=tmp_path).table()
     assert made["variance"].tolist()[1:] == [0.0, 0.0]
     assert made["recall"].tolist()[1:] == [0.0, 0.0]

@@ -21,7 +21,15 @@ from madray.store import Store
 
 CHAIN: dict[str, Any] = {
     "reference": "digits",
-    "generator": {"kind": "gmm", "components": 2, "covariance": "diag"},
+    "generator": {
+        "kind": "ddpm",
+        "timesteps": 3,
+        "steps": 5,
+        "warmup": 1,
+        "width": 8,
+        "depth": 1,
+        "chunk": 40,
+    },
     "loop": "fully_synthetic",
     "n_ini": 100,
     "n_s": 90,
@@ -160,19 +168,18 @@ def test_an_infinite_reference_is_fresh_for_ever(tmp_path: Path) -> None:
 
 
 def test_the_record_says_all_that_resume_status_and_table_need(tmp_path: Path) -> None:
-    made = prepared(tmp_path, {"lambda": [1.0, 0.5], "generator.components": [2, 3]}, _seeds=[4, 9])
+    made = prepared(tmp_path, {"lambda": [1.0, 0.5], "generator.width": [8, 16]}, _seeds=[4, 9])
     record = made.record
     assert record.columns == ["fid", "precision", "recall", "variance"]
     assert set(record.floors) == {"fid", "precision", "recall"}
     assert len(record.chains) == 8
     one = record.chains[0]
     assert (one.seed, len(one.generations), len(one.rows)) == (4, 2, 2)
-    assert one.point == {"lambda": 1.0, "generator.components": 2}
+    assert one.point == {"lambda": 1.0, "generator.width": 8}
     assert one.parameters == {
         "reference": "digits",
-        "generator": "gmm",
-        "generator.components": "2",
-        "generator.covariance": "diag",
+        "generator": "ddpm",
+        **{f"generator.{name}": str(value) for name, value in CHAIN["generator"].items() if name != "kind"},
         "loop": "fully_synthetic",
         "lambda": "1",
         "n_ini": "100",
@@ -209,17 +216,26 @@ def test_columns_do_not_depend_on_the_order_of_the_cells(tmp_path: Path) -> None
 def test_keys_of_chains_stay_what_they_are(tmp_path: Path) -> None:
     """What earlier versions made is found again, from version 4 of `gmm` on."""
     made = prepared(
-        tmp_path, loop="fresh_data", n_s=None, p=0.25, n=80, memory=2, _seeds=[3], **{"lambda": 0.8}
+        tmp_path,
+        reference="gmm25",
+        generator={"kind": "gmm", "components": 2, "covariance": "diag"},
+        loop="fresh_data",
+        n_s=None,
+        p=0.25,
+        n=80,
+        memory=2,
+        _seeds=[3],
+        **{"lambda": 0.8},
     )
     [chain] = made.record.chains
-    assert chain.id == "7c0a821a08e895840c3fbafec92b3e5f70974042"
+    assert chain.id == "9f4fa0db176c83141312a60501637b14fd888e08"
     assert chain.generations == [
-        "76f9150ca5b7192046f50a36478bd7804ee604fd",
-        "e4aa50f4e82667d35d700dbcdfd71e31b7cb88e4",
+        "6fc043795c94e1f98b743c5ae25876f2351fb3f6",
+        "b32e25e7df1161d904f0781e4c6d82a2da78f93b",
     ]
     assert chain.rows == [
-        "b1a64df9d06dcc7cc987d84b566bf852c2300b37",
-        "b5ada59354f7127b9452e9aa3dac793c824afee1",
+        "07e96a3f1a824562c12605c884fb128c80f871d4",
+        "c0c62eef14e68ab1da8d05bb835f0a4459ced6a9",
     ]
 
 
@@ -259,7 +275,7 @@ def test_fits_are_alike_by_generator_and_reference_whatever_their_size(tmp_path:
 
     assert likes() == likes(n_ini=50, n_s=7, generations=4, **{"lambda": 0.5})
     assert len(likes()) == 1
-    assert likes() != likes(generator={"kind": "gmm", "components": 3, "covariance": "diag"})
+    assert likes() != likes(generator={**CHAIN["generator"], "width": 16})
     assert likes() != likes(reference="gmm25")
 
 

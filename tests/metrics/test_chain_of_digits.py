@@ -65,7 +65,7 @@ def test_images_of_another_size_have_a_score_too(tmp_path: Path) -> None:
 
 
 def test_samples_without_labels_have_no_score(tmp_path: Path) -> None:
-    generator = {"kind": "gmm", "components": 1, "covariance": "diag"}
+    generator = {"kind": "wgan_gp", "width": 2, "latent": 2, "steps": 1, "batch": 2}
     chain = CHAIN | {
         "reference": "digits",
         "generator": generator,

@@ -21,7 +21,15 @@ from madray.store import Store
 
 CHAIN: dict[str, Any] = {
     "reference": "digits",
-    "generator": {"kind": "gmm", "components": 2, "covariance": "diag"},
+    "generator": {
+        "kind": "ddpm",
+        "timesteps": 3,
+        "steps": 5,
+        "warmup": 1,
+        "width": 8,
+        "depth": 1,
+        "chunk": 40,
+    },
     "loop": "fully_synthetic",
     "n_ini": 60,
     "n_s": 60,
