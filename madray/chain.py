@@ -178,7 +178,8 @@ class Maker:
         chunks = any(
             not self.artifacts.has("draws", key) for draw in order.outputs for key in draw.chunk_keys()
         )
-        return chunks or any(not self.artifacts.has("measurements", each.key) for each in order.measurements)
+        looked_into = [each.key for each in order.measurements if each.metric.needs_model]
+        return chunks or any(not self.artifacts.has("measurements", key) for key in looked_into)
 
     def _weights(self, key: str) -> dict[str, bytes]:
         try:
@@ -251,7 +252,9 @@ class Maker:
 
         real = measurement.real
         evidence = Evidence(
-            generator=self._load(order.generation.key, order.generation.settings),
+            generator=self._load(order.generation.key, order.generation.settings)
+            if measurement.metric.needs_model
+            else None,
             reference=self._reference(order.source),
             bias=looked.draw.bias if looked is not None and looked.draw.bias is not None else 1.0,
             samples=looked.samples if looked is not None else None,

@@ -47,7 +47,8 @@ class Evidence:
     """What is known of one generation at one λ.
 
     Attributes:
-        generator: the fitted model (a `madray.generators.protocol.Generator`); None for a floor.
+        generator: the fitted model (a `madray.generators.protocol.Generator`); None for a floor, and where
+            the metric does not say that it needs one.
         reference: P_r (a `madray.references.protocol.Reference`).
         bias: λ of the samples.
         samples: n_eval samples, or None where no metric asked for any.

@@ -29,6 +29,11 @@ class Metric(Settings):
 
     kind: str
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether it looks at the fitted model itself, beside samples or in their place."""
+        return not self.needs_samples
+
 
 class FID(Metric):
     """Squared Fréchet distance of Gaussians fitted to real and generated features (Heusel et al. 2017)."""
@@ -114,7 +119,8 @@ class ClassificationAccuracyScore(Metric):
 class ImportedMetric(Imported):
     """A metric of the user's own: a class with `names`, and `measure(evidence)` → {name: number}.
 
-    It may carry the class attributes `needs_samples` (True without), `needs_real` (True) and `version`.
+    It may carry the class attributes `needs_samples`, `needs_real`, `needs_model` (all True without) and
+    `version`.
     """
 
     takes_shape: ClassVar[tuple[int, ...] | None] = None
@@ -122,6 +128,10 @@ class ImportedMetric(Imported):
     @property
     def needs_samples(self) -> bool:
         return bool(getattr(self.load(), "needs_samples", True))
+
+    @property
+    def needs_model(self) -> bool:
+        return bool(getattr(self.load(), "needs_model", True))
 
     @property
     def names(self) -> tuple[str, ...]:
