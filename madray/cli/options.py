@@ -43,7 +43,10 @@ SetOption = Annotated[
 ShardOption = Annotated[
     str | None,
     typer.Option(
-        "--shard", metavar="I/N", help="Make the I-th of N parts: several drivers at once on one store."
+        "--shard",
+        metavar="I/N",
+        envvar="MADRAY_SHARD",
+        help="Make the I-th of N parts: several drivers at once on one store.",
     ),
 ]
 

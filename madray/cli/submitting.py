@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from madray.cli.options import SetOption
+from madray.cli.options import SetOption, ShardOption
 from madray.errors import BadInput
+
+if TYPE_CHECKING:
+    from madray.submit import Manifests
 
 
 def submit(
@@ -32,6 +35,7 @@ def submit(
     data: Annotated[
         str | None, typer.Option("--data", help="The folder of data sets where the driver runs.")
     ] = None,
+    shard: ShardOption = None,
     set_: SetOption = None,
     cluster: Annotated[
         Path | None,
@@ -44,48 +48,39 @@ def submit(
     apply: Annotated[bool, typer.Option("--apply", help="Apply the manifests through kubectl.")] = False,
 ) -> None:
     """Send the sweep in FILE to a cluster. Do it again at any time: only what is missing is made."""
+    from madray import submit as submit_
     from madray.spec.reading import read_sweep
-    from madray.submit import Errand, submit_to_ray
 
     if kubernetes == (ray_jobs is not None):
         raise BadInput(f"expected --kubernetes or --ray-jobs, got {'both' if kubernetes else 'neither'}")
     if ray_jobs is None:
-        _submit_to_kubernetes(file, store, tracking_uri, data, set_ or [], cluster, image, output, apply)
+        target = submit_.ray_cluster(cluster)
+        if image is not None:
+            target = submit_.with_image(target, image)
+        read = submit_.fill_cluster(file, set_ or [], target)
+        errand = submit_.Errand(read.sweep.name, read.text, store, tracking_uri, data, shard)
+        _submit_to_kubernetes(submit_.manifests(errand, target), output, apply)
         return
     if cluster or image or output or apply:
         raise BadInput(
             "--cluster, --image, --output, --apply: expected --kubernetes with them, got --ray-jobs"
         )
     read = read_sweep(file, set_ or ())
-    job = submit_to_ray(ray_jobs, Errand(read.sweep.name, read.text, store, tracking_uri, data))
+    errand = submit_.Errand(read.sweep.name, read.text, store, tracking_uri, data, shard)
+    job = submit_.submit_to_ray(ray_jobs, errand)
     print(f"submitted {job}; follow it with: ray job logs --follow --address {ray_jobs} {job}")
 
 
-def _submit_to_kubernetes(
-    file: Path,
-    store: str,
-    tracking_uri: str | None,
-    data: str | None,
-    overrides: list[str],
-    cluster: Path | None,
-    image: str | None,
-    output: Path | None,
-    apply: bool,
-) -> None:
-    from madray import submit
+def _submit_to_kubernetes(made: Manifests, output: Path | None, apply: bool) -> None:
+    from madray import submit as submit_
 
-    target = submit.ray_cluster(cluster)
-    if image is not None:
-        target = submit.with_image(target, image)
-    read = submit.fill_cluster(file, overrides, target)
-    made = submit.manifests(submit.Errand(read.sweep.name, read.text, store, tracking_uri, data), target)
     if output is not None:
         try:
             output.write_text(made.text(), "utf-8")
         except OSError as error:
             raise BadInput(f"--output: expected a file that can be written, got {error}") from None
     if apply:
-        print(submit.apply(made), end="")
+        print(submit_.apply(made), end="")
         print(f"follow it with: kubectl get rayjob {made.name} --watch")
     elif output is None:
         print(made.text(), end="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from madray.engine.shards import Shard
 from madray.errors import BadInput
 from madray.store import without_secret
 from madray.tracking.uris import without_secrets
@@ -19,6 +20,7 @@ class Errand:
         store: a URI, or a path that is the same on all nodes.
         tracking_uri: of MLflow; `none` for no MLflow, None for what the cluster says itself.
         data: the folder of data sets on the node that the driver runs on.
+        shard: which part of the sweep it is to make, as `i/n`; all of it where None.
 
     Raises: BadInput, if a cluster could make nothing of it, or a secret would be written down for all to see.
 
@@ -31,8 +33,11 @@ class Errand:
     store: str
     tracking_uri: str | None = None
     data: str | None = None
+    shard: str | None = None
 
     def __post_init__(self) -> None:
+        if self.shard is not None:
+            Shard.parse(self.shard)
         if "://" not in self.store and not self.store.startswith("/"):
             raise BadInput(
                 "--store: expected a URI, or an absolute path that every node reaches, "
@@ -56,5 +61,6 @@ class Errand:
             "MADRAY_STORE": self.store,
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             "MADRAY_DATA": self.data,
+            "MADRAY_SHARD": self.shard,
         }
         return {name: value for name, value in told.items() if value is not None}

@@ -12,7 +12,12 @@ from madray.errors import BadInput
 from madray.submit.errand import Errand
 
 _FILE = "sweep.yaml"
-_OPTIONS = {"MADRAY_STORE": "--store", "MLFLOW_TRACKING_URI": "--tracking-uri", "MADRAY_DATA": "--data"}
+_OPTIONS = {
+    "MADRAY_STORE": "--store",
+    "MLFLOW_TRACKING_URI": "--tracking-uri",
+    "MADRAY_DATA": "--data",
+    "MADRAY_SHARD": "--shard",
+}
 
 
 def submit_to_ray(address: str, errand: Errand) -> str:

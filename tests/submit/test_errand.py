@@ -27,9 +27,12 @@ def test_a_password_is_refused_and_not_said_again() -> None:
 
 
 def test_settings_become_the_variables_that_madray_sweep_reads() -> None:
-    errand = Errand("small", "name: small", "/store/madray", "none", "/data")
+    errand = Errand("small", "name: small", "/store/madray", "none", "/data", "2/3")
     assert errand.variables() == {
         "MADRAY_STORE": "/store/madray",
         "MLFLOW_TRACKING_URI": "none",
         "MADRAY_DATA": "/data",
+        "MADRAY_SHARD": "2/3",
     }
+    with pytest.raises(BadInput, match="--shard: expected i/n"):
+        Errand("small", "name: small", "/store/madray", shard="3/2")

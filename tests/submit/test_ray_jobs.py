@@ -40,8 +40,11 @@ RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 
 
 def test_the_entry_point_survives_the_shell_of_the_cluster() -> None:
-    errand = Errand("small", SWEEP, "s3://bucket/it's here?a=b&c=$d", "http://mlflow:5000", "/data/sets")
+    errand = Errand(
+        "small", SWEEP, "s3://bucket/it's here?a=b&c=$d", "http://mlflow:5000", "/data/sets", "1/2"
+    )
     options = ["--store", errand.store, "--tracking-uri", "http://mlflow:5000", "--data", "/data/sets"]
+    options += ["--shard", "1/2"]
     assert shlex.split(entrypoint(errand)) == ["madray", "sweep", "sweep.yaml", *options]
 
 
