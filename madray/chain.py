@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import math
 import platform
+import shutil
 import tempfile
 import time
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,10 +46,14 @@ from madray.pictures import SHOWN, picture_of
 from madray.references import Reference, build_reference
 from madray.samples import SampleSet
 from madray.spec.generators import AnyGenerator
-from madray.tables import ReadTables, TableReader
+from madray.tables import FILE, KeptTables, ReadTables, TableReader
 
 Watch = Callable[[str, int, int], None]
 """Called with what is done right now (`fit`, `sample`, `measure`), how far it is, and how far it goes."""
+
+
+_SAMPLED_BYTES = 64 << 20
+"""Up to how many bytes of the samples that were made here are at hand for training and for metrics."""
 
 
 class Spread(Protocol):
@@ -71,8 +78,10 @@ class Maker:
     ) -> None:
         self.artifacts = artifacts
         self._tables = tables or ReadTables(artifacts)
+        self._sampled = KeptTables(_SAMPLED_BYTES)
         self._checkpoints = checkpoints
         self._spread = spread or one_after_the_other
+        self._folder: Path | None = None
         self._generators: OrderedDict[str, Generator] = OrderedDict()
         self._references: dict[str, Reference] = {}
         self._real_sides: OrderedDict[str, RealSide] = OrderedDict()
@@ -169,7 +178,9 @@ class Maker:
             "key": key,
         }
         made = SampleSet(made.values, made.labels, made.classes, provenance)
-        self.artifacts.commit("draws", key, {"samples.parquet": to_parquet(made.to_arrow())})
+        table = made.to_arrow()
+        self.artifacts.commit("draws", key, {FILE: to_parquet(table)})
+        self._sampled.keep("draws", key, table)
 
     def _weights_are_wanted(self, order: Order) -> bool:
         """Whether what is still missing is made with the weights, and no model is at hand."""
@@ -201,18 +212,35 @@ class Maker:
             progress=lambda done, total: watch("fit", done, total),
         )
         record = _record_of(generation, samples, generator, seconds=time.perf_counter() - started)
-        with tempfile.TemporaryDirectory() as folder:
-            generator.save(Path(folder))
-            files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+        with self._empty_folder(generation.settings) as folder:
+            generator.save(folder)
+            files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         if not files or RECORD in files:
             family = generation.settings.implementation
             raise BadInput(
                 f"expected {family} to save its weights in files, none of them {RECORD}, got {sorted(files)}"
             )
-        files[RECORD] = json.dumps(record, indent=1).encode()
+        files[RECORD] = json.dumps(record).encode()
         self.artifacts.commit("generations", generation.key, files)
         self.artifacts.drop("work", generation.key)
         self._remember(generation.key, generator)
+
+    @contextmanager
+    def _empty_folder(self, settings: AnyGenerator) -> Iterator[Path]:
+        """A folder for weights. Models of milliseconds take turns with one: beside their fits it is dear to
+        make a folder and to take it away."""
+        if not settings.milliseconds:
+            with tempfile.TemporaryDirectory() as made:
+                yield Path(made)
+            return
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp())
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        try:
+            yield self._folder
+        finally:
+            for path in self._folder.iterdir():
+                path.unlink()
 
     def training_set(self, order: Order) -> SampleSet:
         """All draws of a training set, one after the other."""
@@ -228,10 +256,15 @@ class Maker:
 
     def _chunk(self, settings: AnyGenerator, draw: Draw, index: int, key: str) -> pa.Table:
         try:
-            return self._tables.table("draws", key)
+            return self._table(key)
         except Missing:
             self.commit_chunk(settings, draw, index, key)
-            return self._tables.table("draws", key)
+            return self._table(key)
+
+    def _table(self, key: str) -> pa.Table:
+        """A chunk: what was sampled here just now need not be read."""
+        table = self._sampled.get("draws", key)
+        return self._tables.table("draws", key) if table is None else table
 
     def _measure(self, order: Order, watch: Watch) -> dict[str, dict[str, float]]:
         """The numbers of each measurement; those that look at the same samples look together."""
@@ -267,7 +300,7 @@ class Maker:
         write_numbers(self.artifacts, measurement.key, numbers)
 
     def _draw_picture(self, draw: Draw) -> None:
-        table = self._tables.table("draws", next(draw.chunk_keys()))
+        table = self._table(next(draw.chunk_keys()))
         samples = SampleSet.from_arrow(table)
         shown = picture_of(samples.head(min(SHOWN, draw.n, len(samples))) if samples.is_image else samples)
         self.artifacts.commit("pictures", picture_key(draw), {} if shown is None else {"grid.png": shown})

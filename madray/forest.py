@@ -78,9 +78,15 @@ class Draw:
 
     def chunk_keys(self) -> Iterator[str]:
         """The keys of the stored pieces, the last of them whole. They do not hold n: longer draws go on."""
+        yield from self._chunk_keys
+
+    @cached_property
+    def _chunk_keys(self) -> tuple[str, ...]:
         made_of = self._made_of()
-        for index in range(-(-self.n // self.chunk)):
-            yield digest({**made_of, "chunk": self.chunk, "index": index})
+        return tuple(
+            digest({**made_of, "chunk": self.chunk, "index": index})
+            for index in range(-(-self.n // self.chunk))
+        )
 
     def _made_of(self) -> dict[str, object]:
         labels = {"labels": self.labels} if self.labels != "uniform" else {}

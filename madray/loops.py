@@ -160,6 +160,8 @@ def _remembered(loop: Loop, t: int, sizes: Sizes, seed: int) -> tuple[SyntheticD
     taus = [t - back for back in range(1, reach + 1)]
     if loop.split == "equal":
         counts = [sizes.n_s // reach + (place < sizes.n_s % reach) for place in range(reach)]
+    elif reach == 1:
+        counts = [sizes.n_s]
     else:
         # Each sample picks its generation by itself, so the counts are multinomial; they come from a named
         # stream, so that every key is known before anything is made.

@@ -82,10 +82,15 @@ class ChainPlan:
 
 @dataclass
 class Made:
-    """Everything about one generation that some chain of the sweep asks for."""
+    """Everything about one generation that some chain of the sweep asks for.
+
+    Attributes:
+        like: what takes as long to fit: the same generator on the same reference.
+    """
 
     generation: Generation
     source: Source
+    like: str
     training: tuple[Draw, ...]
     pooled: tuple[Draw, ...]
     chains: set[int] = field(default_factory=set)
@@ -95,11 +100,10 @@ class Made:
     pictures: dict[str, Draw] = field(default_factory=dict)
     kept: bool = False
 
-    @cached_property
+    @property
     def effort(self) -> Effort:
-        """What its fit takes: as long as those of the same generator on the same reference."""
-        like = digest([self.generation.settings.canonical(), self.source.key])
-        return Effort(like, sum(draw.n for draw in self.training))
+        """What its fit takes."""
+        return Effort(self.like, sum(draw.n for draw in self.training))
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ class Segment:
         """Keys of its generations: what is told as it is made."""
         return tuple(order.generation.key for order in self.orders)
 
-    @property
+    @cached_property
     def milliseconds(self) -> bool:
         """Whether it is worth making together with others."""
         return all(order.generation.settings.milliseconds for order in self.orders)
@@ -310,6 +314,7 @@ class _Grower:
     def grow(self, keep: Keep) -> ChainPlan:
         chain, seed = self.cell.chain, self.seed
         sizes = Sizes(chain.n_ini, chain.real_size, chain.synthetic_size, chain.n_fixed or 0, chain.memory)
+        like = digest([chain.generator.canonical(), self.source.key])
         line: list[Generation] = []
         numbers, pictures = [], []
         for t in range(1, chain.generations + 1):
@@ -321,7 +326,7 @@ class _Grower:
             generation = Generation(t, chain.generator, keys, Stream.of(seed, t, "fit"))
             one = self.made.get(generation.key)
             if one is None:
-                one = self.made[generation.key] = Made(generation, self.source, training, pooled)
+                one = self.made[generation.key] = Made(generation, self.source, like, training, pooled)
             one.chains.add(self.index)
             one.kept = one.kept or keep.keeps(t, chain.generations)
             for parent, draw in _synthetic(training, pooled):

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from madray.ledger import Failure, Ledger, SweepRecord, finished
+from madray.ledger import Failure, Ledger, Row, SweepRecord, finished
 from madray.spec.reading import label
 from madray.store import Store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MANY = 100
+"""Up to so many chains of a sweep are shown one by one."""
+
+MANY_FAILURES = 10
+"""Up to so many failures of a sweep are shown, with their tracebacks."""
+
+_STATES = ("failed", "unfinished", "finished")
 
 
 def status_of(store: Store, name: str) -> dict[str, Any]:
@@ -22,9 +34,11 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
     """
     ledger = Ledger(store, name)
     record = ledger.record()
-    done = Counter(chain.id for chain, _, _ in finished(record, ledger.rows()))
-    failures = _open_failures(record, ledger, done)
+    rows = ledger.rows()
+    done = Counter(chain.id for chain, _, _ in finished(record, rows))
+    failures = _open_failures(record, ledger.failures(), rows.values(), done)
     failed = {chain for failure in failures for chain in failure.chains}
+    calculations = _calculations(record) if record.row == "calculation" and failures else {}
     chains = [
         {
             "cell": dict(chain.point),
@@ -49,7 +63,9 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
         "failures": [
             {
                 "generation": failure.t,
-                "of": _of(failure, record),
+                "of": f"generation {failure.t}"
+                if failure.t
+                else calculations.get(failure.generation, "the real side"),
                 "chains": len(failure.chains),
                 "error": failure.error,
                 "traceback": failure.traceback,
@@ -60,9 +76,8 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
 
 
 def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
-    """Print the state of a sweep, or the names of all."""
+    """Print the state of a sweep, or of all; of a sweep of many chains those that are not finished."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, soft_wrap=True)
     names = [name] if name is not None else Ledger.names(store)
@@ -73,43 +88,68 @@ def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
     if not told:
         console.print(f"no sweeps in {store.uri}", markup=False)
     for each in told:
-        [unit] = {"generations", "calculations"} & each.keys()
-        count = each[unit]
-        table = Table(
-            title=f"{each['name']}: {count['finished']} of {count['all']} {unit}", title_justify="left"
-        )
-        for heading in ("cell", "seed", unit, "state"):
-            table.add_column(heading)
-        for chain in each["chains"]:
-            colour = {"finished": "green", "failed": "red"}.get(chain["state"], "yellow")
-            made = f"{chain['finished']}/{chain['all']}"
-            table.add_row(label(chain["cell"]), str(chain["seed"]), made, f"[{colour}]{chain['state']}[/]")
+        _show(console, each)
+
+
+def _show(console: Console, told: Mapping[str, Any]) -> None:
+    """Print what `status_of` tells: of many chains those that are not finished, and how many there are."""
+    from rich.table import Table
+
+    [unit] = {"generations", "calculations"} & told.keys()
+    count = told[unit]
+    table = Table(title=f"{told['name']}: {count['finished']} of {count['all']} {unit}", title_justify="left")
+    for heading in ("cell", "seed", unit, "state"):
+        table.add_column(heading)
+    chains = told["chains"]
+    shown = chains if len(chains) <= MANY else _unfinished_first(chains)[:MANY]
+    for chain in shown:
+        colour = {"finished": "green", "failed": "red"}.get(chain["state"], "yellow")
+        made = f"{chain['finished']}/{chain['all']}"
+        table.add_row(label(chain["cell"]), str(chain["seed"]), made, f"[{colour}]{chain['state']}[/]")
+    if shown:
         console.print(table)
-        for failure in each["failures"]:
-            console.print(f"{failure['of']}: {failure['error']}", markup=False, style="red")
-            console.print(failure["traceback"].rstrip(), markup=False)
+    else:
+        console.print(table.title)
+    if len(shown) < len(chains):
+        states = Counter(chain["state"] for chain in chains)
+        of_each = ", ".join(f"{states[state]} {state}" for state in _STATES if states[state])
+        console.print(f"{len(chains)} chains: {of_each}; {len(shown)} are shown, --json shows all")
+    failures = told["failures"]
+    for failure in failures[:MANY_FAILURES]:
+        console.print(f"{failure['of']}: {failure['error']}", markup=False, style="red")
+        console.print(failure["traceback"].rstrip(), markup=False)
+    if len(failures) > MANY_FAILURES:
+        console.print(f"{len(failures) - MANY_FAILURES} more failures; --json shows all")
 
 
-def _open_failures(record: SweepRecord, ledger: Ledger, done: Counter[str]) -> list[Failure]:
+def _unfinished_first(chains: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The chains that are worth a look in a sweep of many: those that failed, then those that are under way,
+    then those that are yet to begin. What is finished is not."""
+    left = [chain for chain in chains if chain["state"] != "finished"]
+    return sorted(left, key=lambda chain: (chain["state"] != "failed", chain["finished"] == 0))
+
+
+def _open_failures(
+    record: SweepRecord, failures: Iterable[Failure], rows: Iterable[Row], done: Counter[str]
+) -> list[Failure]:
     """Failures that still keep a chain of the sweep from its end; not those of a generator that was changed
     since."""
     unfinished = {chain.id for chain in record.chains if done[chain.id] < len(chain.rows)}
     asked = {key for chain in record.chains for key in chain.generations}
-    made = {row.generation for row in ledger.rows().values()}
+    made = {row.generation for row in rows}
     return [
         failure
-        for failure in ledger.failures()
+        for failure in failures
         if unfinished & set(failure.chains)
         and failure.generation not in made
         and (failure.t == 0 or failure.generation in asked)
     ]
 
 
-def _of(failure: Failure, record: SweepRecord) -> str:
-    """What failed is called: a generation, the cell and seed of a calculation, or the real side of all."""
-    if failure.t:
-        return f"generation {failure.t}"
-    for chain in record.chains:
-        if failure.generation in chain.generations:
-            return f"{label(chain.point)}, seed {chain.seed}"
-    return "the real side"
+def _calculations(record: SweepRecord) -> dict[str, str]:
+    """What the calculations of a sweep are called, by key: the first cell and seed that asks for each."""
+    return {
+        key: f"{label(chain.point)}, seed {chain.seed}"
+        for chain in reversed(record.chains)
+        for key in chain.generations
+    }

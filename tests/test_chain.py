@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import sys
@@ -19,6 +20,7 @@ from madray.chain import Maker, read_numbers, write_numbers
 from madray.checkpoints import StoredCheckpoint
 from madray.errors import Damaged, Missing
 from madray.forest import RECORD, Draw, Order, RealOrder, RealSet, Source
+from madray.generators.gaussian import GaussianGenerator
 from madray.loops import PoolDraw, RealDraw, SyntheticDraw
 from madray.metrics import features
 from madray.metrics.features import extract
@@ -538,3 +540,51 @@ def test_metrics_of_samples_alone_need_no_model(made: tuple[Maker, list[Order]],
         phases: list[str] = []
         assert Maker(store).make(order, lambda phase, done, total: phases.append(phase)) == expected  # noqa: B023
         assert set(phases) == {"measure"}
+
+
+class Unreadable:
+    """A reader of tables that finds nothing, as where the store is far away."""
+
+    def table(self, kind: str, key: str) -> Any:
+        raise AssertionError(f"expected {kind}/{key} to be at hand where it was sampled")
+
+
+def test_what_was_sampled_here_is_trained_on_and_measured_without_reading_it(store: Counting) -> None:
+    todo = plan_of()
+    maker = Maker(store, tables=Unreadable())
+    for real in todo.real:
+        maker.make_real_side(real)
+    at_hand = [maker.make(order, unwatched) for order in orders_of(todo)]
+    read = Maker(store)
+    assert at_hand == [read.make(order, unwatched) for order in orders_of(todo)]
+    for order in orders_of(todo)[1:]:
+        own, other = maker.training_set(order), read.training_set(order)
+        assert own.values.tobytes() == other.values.tobytes()
+        assert dict(own.provenance) == dict(other.provenance)
+
+
+def test_models_of_milliseconds_share_a_folder_that_is_empty_each_time_and_goes_with_the_maker(
+    store: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    found: list[tuple[Path, list[Path]]] = []
+    save = GaussianGenerator.save
+
+    def look(self: GaussianGenerator, folder: Path) -> None:
+        found.append((folder, list(folder.iterdir())))
+        save(self, folder)
+
+    monkeypatch.setattr(GaussianGenerator, "save", look)
+    maker, todo = Maker(store), plan_of()
+    for real in todo.real:
+        maker.make_real_side(real)
+    for order in orders_of(todo):
+        maker.make(order, unwatched)
+    assert len(found) == 3
+    assert len({folder for folder, _ in found}) == 1
+    assert all(before == [] for _, before in found)
+    del maker
+    gc.collect()
+    assert list(place.iterdir()) == []

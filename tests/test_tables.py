@@ -13,7 +13,7 @@ from madray.errors import Damaged, Missing
 from madray.parquet import to_parquet
 from madray.samples import SampleSet
 from madray.store import Store
-from madray.tables import FILE, ReadTables, read_table
+from madray.tables import FILE, KeptTables, ReadTables, read_table
 
 
 class Counting(Store):
@@ -94,3 +94,18 @@ def test_missing_and_damaged_tables_say_so_and_are_read_when_made_again(
         tables.table("draws", "k")
     store.commit("draws", "k", {FILE: to_parquet(samples(10).to_arrow())})
     assert tables.table("draws", "k").num_rows == 10
+
+
+def test_of_kept_tables_the_longest_unused_go_and_one_always_stays() -> None:
+    table = samples(10).to_arrow()
+    kept = KeptTables(2 * table.nbytes)
+    for key in "ab":
+        kept.keep("draws", key, table)
+    assert kept.get("draws", "a") is table  # now b is the longest unused
+    kept.keep("draws", "a", table)  # again: it takes no more room
+    kept.keep("draws", "c", table)
+    assert [kept.get("draws", key) is table for key in "abc"] == [True, False, True]
+    small = KeptTables(1)
+    small.keep("draws", "a", table)
+    assert small.get("draws", "a") is table
+    assert small.get("features", "a") is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import os
@@ -14,20 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from madray.engine.connection import connected
 from madray.engine.events import Note, WorkFailed, from_json
 from madray.engine.nodes import refuse_what_no_node_has
 from madray.engine.schedule import Schedule
 from madray.engine.sweep import Emit
 from madray.engine.tables import Tables
-from madray.engine.threads import thread_variables
 from madray.engine.trainer import Setting, Trainer
-from madray.errors import BadInput
+from madray.engine.work import goes_with_others
 from madray.spec.sweep import Resources
 from madray.store import Store
 
@@ -37,12 +35,15 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the handler below stops the sweep and says how to go on
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_RESULT_DELIM": "/",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # trainers start side by side; how many there may be `_Room` says
     "TUNE_GLOBAL_CHECKPOINT_S": "600",  # the store is the ledger, Tune's own state a convenience
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
 _LOOK_SECONDS = 3.0
+_IN_AN_OBJECT = 50
+"""How many small pieces of work share an object of Ray's."""
 
 
 class OnRay:
@@ -58,12 +59,12 @@ class OnRay:
 
     def __call__(self, schedule: Schedule, store: Store, resources: Resources, emit: Emit) -> None:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
-        with _cluster(self._address, resources), _asked_to_stop() as stop:
+        with connected(self._address, resources), _asked_to_stop() as stop:
             refuse_what_no_node_has(resources)
             logging.getLogger("ray.tune").setLevel(logging.ERROR)
             room = resources.tables_gb * 1e9
             tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
-            work = {name: ray.put(each) for name, each in schedule.work.items()}
+            work = _handed_over(schedule)
             setting = Setting(store, resources, work, tables)
             with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:
                 _tune(schedule, setting, emit, stop, folder)
@@ -72,6 +73,22 @@ class OnRay:
             del tables, work, setting
             if stop.is_set():
                 raise KeyboardInterrupt
+
+
+def _handed_over(schedule: Schedule) -> dict[str, Any]:
+    """For each piece of work the object of Ray's that it is in. Small ones share objects, in the order in
+    which they go out: ten thousand objects would take longer to keep than the work takes to be done."""
+    references: dict[str, Any] = {}
+    small = []
+    for name in schedule.in_order():
+        if goes_with_others(schedule.work[name]):
+            small.append(name)
+        else:
+            references[name] = ray.put({name: schedule.work[name]})
+    for start in range(0, len(small), _IN_AN_OBJECT):
+        names = small[start : start + _IN_AN_OBJECT]
+        references |= dict.fromkeys(names, ray.put({name: schedule.work[name] for name in names}))
+    return references
 
 
 def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Event, folder: str) -> None:
@@ -86,6 +103,7 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=_Segments(schedule, follower, _Room(resources)),
+            scheduler=_NewestFirst(),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.trial_id),
@@ -172,6 +190,25 @@ class _Segments(_OfTheDriver, Searcher):
         """Nothing: see `save`."""
 
 
+class _NewestFirst(_OfTheDriver, FIFOScheduler):
+    """Gives a trainer that has become free the newest trial, which was made because it did.
+
+    Tune's own order gives it the oldest one, whose trainer is starting, and ends that trainer: batches of two
+    seconds would keep a trainer that takes three to start from ever beginning.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # Tune's own
+        self._added: dict[str, int] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._added[trial.trial_id] = len(self._added)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == "PENDING"]
+        return max(waiting, key=lambda trial: self._added[trial.trial_id], default=None)
+
+
 class _Follower(_OfTheDriver, tune.Callback):
     """Turns the results of trials into events, and the death of an actor into a failure."""
 
@@ -192,7 +229,7 @@ class _Follower(_OfTheDriver, tune.Callback):
     def over(self, trial_id: str) -> None:
         """A trial ended. What it was given and did not tell of is lost: its actor died too often."""
         for name in self.running.pop(trial_id, []):
-            if name not in self._schedule.done | self._schedule.failed:
+            if not self._schedule.settled(name):
                 self._emit(
                     WorkFailed(name, name, 0, "the trainer died more often than resources.max_failures", "")
                 )
@@ -209,42 +246,6 @@ class _Stop(_OfTheDriver, tune.Stopper):
 
     def stop_all(self) -> bool:
         return self._asked.is_set()
-
-
-@contextmanager
-def _cluster(address: str | None, resources: Resources) -> Iterator[None]:
-    """A connection to a Ray cluster: one that is there already, or a local one for as long as this lasts.
-
-    Raises: BadInput, if nothing answers at the address.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    variables = thread_variables(resources.threads)
-    if address is None:
-        # Workers import what the driver can: a module beside the sweep file, for one.
-        path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        variables["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            configure_logging=True,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            runtime_env={"env_vars": variables},
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
-        raise BadInput(f"--address: expected a Ray cluster at {address}, got {error}") from None
-    try:
-        yield
-    finally:
-        # Tune leaves cycles that hold actors and objects. Collected during or after Ray's end, perhaps by
-        # the thread that writes to MLflow, they would end this process with it.
-        gc.collect()
-        ray.shutdown()
 
 
 @contextmanager

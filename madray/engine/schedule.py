@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from madray.engine.work import Work, WorkPlan, goes_with_others
 
@@ -26,7 +27,10 @@ class Schedule:
             for parent in parents:
                 self._children[parent].add(name)
         self._reach = {name: self._reach_of(name) for name in self.work}
-        self._ready = {name for name, parents in self._waits.items() if not parents}
+        self._small, self._large = _Ready(), _Ready()
+        for name, parents in self._waits.items():
+            if not parents:
+                self._ready(name)
         self._running: set[str] = set()
         self._seconds: float | None = None
         self.done: set[str] = set()
@@ -44,15 +48,14 @@ class Schedule:
 
     def take(self) -> list[str]:
         """The next piece of work, or a batch of small ones; empty where all must wait."""
-        if not self._ready:
+        if not self._small and not self._large:
             return []
-        order = sorted(self._ready, key=lambda name: (-self._reach[name], name))
-        first = self.work[order[0]]
-        taken = order[:1]
-        if goes_with_others(first):
-            small = [name for name in order if goes_with_others(self.work[name])]
-            taken = small[: self._batch(len(small), first.guess_seconds)]
-        self._ready -= set(taken)
+        if self._large.before(self._small):
+            taken = [self._large.pop()]
+        else:
+            taken = [self._small.pop()]
+            more = self._batch(1 + len(self._small), self.work[taken[0]].guess_seconds) - 1
+            taken += [self._small.pop() for _ in range(more)]
         self._running |= set(taken)
         return taken
 
@@ -66,8 +69,8 @@ class Schedule:
             self._seconds = seconds if self._seconds is None else 0.8 * self._seconds + 0.2 * seconds
         for child in self._children[name]:
             self._waits[child].discard(name)
-            if not self._waits[child]:
-                self._ready.add(child)
+            if not self._waits[child] and child not in self.failed:
+                self._ready(child)
 
     def fail(self, name: str) -> set[str]:
         """A piece of work cannot be made, and neither can what descends from it; returns all of these."""
@@ -78,9 +81,22 @@ class Schedule:
                 lost.add(each)
                 edge += self._children[each]
         self._running -= lost
-        self._ready -= lost
+        self._small.discard(lost)
+        self._large.discard(lost)
         self.failed |= lost
         return lost
+
+    def settled(self, name: str) -> bool:
+        """Whether a piece of work is made, or will never be."""
+        return name in self.done or name in self.failed
+
+    def in_order(self) -> list[str]:
+        """All pieces of work, in the order in which they would go out if all were ready now."""
+        return sorted(self.work, key=lambda name: (-self._reach[name], name))
+
+    def _ready(self, name: str) -> None:
+        among = self._small if goes_with_others(self.work[name]) else self._large
+        among.add(name, self._reach[name])
 
     def _reach_of(self, name: str) -> int:
         """How much hangs on a piece of work: its own targets; everything of the real side, which has none."""
@@ -92,6 +108,44 @@ class Schedule:
     def _batch(self, ready: int, guess_seconds: float) -> int:
         seconds = guess_seconds if self._seconds is None else self._seconds
         return max(1, min(math.ceil(ready / self._workers), int(BATCH_SECONDS / max(seconds, 1e-4))))
+
+
+class _Ready:
+    """Names of which that is next on which most hangs; each comes in once at most."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str]] = []
+        self._names: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, name: str, reach: int) -> None:
+        """A name, and how much hangs on it."""
+        self._names.add(name)
+        heapq.heappush(self._heap, (-reach, name))
+
+    def discard(self, names: Collection[str]) -> None:
+        """Forget these."""
+        self._names.difference_update(names)
+
+    def before(self, other: _Ready) -> bool:
+        """Whether its next name comes before the other's."""
+        mine, its = self._next(), other._next()
+        return mine is not None and (its is None or mine < its)
+
+    def pop(self) -> str:
+        """The next name, which is forgotten. Raises: KeyError, where there is none."""
+        if self._next() is None:
+            raise KeyError("expected a name, there is none")
+        _, name = heapq.heappop(self._heap)
+        self._names.remove(name)
+        return name
+
+    def _next(self) -> tuple[int, str] | None:
+        while self._heap and self._heap[0][1] not in self._names:
+            heapq.heappop(self._heap)  # it was discarded
+        return self._heap[0] if self._heap else None
 
 
 def chains_of(works: Sequence[Work]) -> set[int]:

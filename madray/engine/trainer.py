@@ -15,6 +15,7 @@ from ray import tune
 from madray.engine.events import CalculationMade, Event, GenerationMade, Progress, to_json
 from madray.engine.samplers import SpreadOverSamplers
 from madray.engine.tables import SharedTables
+from madray.engine.work import Work
 from madray.engine.worker import Worker
 from madray.spec.sweep import Resources
 from madray.store import Store
@@ -29,7 +30,7 @@ class Setting:
     """What every trainer of a sweep is told.
 
     Attributes:
-        work: references to the pieces of work, by id.
+        work: by the id of each piece of work a reference to an object that holds it, by id.
         tables: the `Tables` actor.
     """
 
@@ -83,7 +84,11 @@ class Trainer(tune.Trainable):
 
     def _begin(self, names: Sequence[str]) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        works = ray.get([self._setting.work[name] for name in names])
+        references = [self._setting.work[name] for name in names]
+        held: dict[str, Work] = {}
+        for reference in dict.fromkeys(references):
+            held |= ray.get(reference)
+        works = [held[name] for name in names]
         # A daemon: when Tune stops this actor, a fit under way must not keep its process alive.
         self._thread = threading.Thread(
             target=self._worker.carry_out, args=(works, self._events.put), daemon=True, name="madray-worker"

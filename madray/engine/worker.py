@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from madray.artifacts import Artifacts
+from madray.artifacts import Artifacts, Marker
 from madray.bundles import Batch
 from madray.calculations import Calculation
 from madray.chain import Maker, Spread
@@ -28,11 +28,12 @@ from madray.engine.schedule import BATCH_SECONDS
 from madray.engine.work import Work, goes_with_others
 from madray.errors import Missing, Stopped
 from madray.forest import Order, RealOrder
-from madray.plan import Segment
+from madray.plan import Pair, Segment
 from madray.store import Store
 from madray.tables import TableReader
 
 Tell = Callable[[Event], None]
+Markers = Mapping[Pair, Marker]
 
 
 class Worker:
@@ -64,20 +65,20 @@ class Worker:
         small = [work for work in works if goes_with_others(work)]
         if any(isinstance(work, Calculation) for work in small):
             load_theory()
-        together = _Together(self._store, tell)
+        together = _Together(self._store, small, tell)
         try:
             for work in small:
                 if isinstance(work, Calculation):  # it may take as long as a fit, so that it is worth a word
                     tell(Progress(work.key, 0, "calculate", 0, 1))
                 together.begin(work)
-                self._carry_out(together.maker, work, together.hold)
+                self._carry_out(together.maker, work, together.hold, together.markers)
         finally:
             together.settle()
         for work in works:
             if not goes_with_others(work):
-                self._carry_out(self._maker, work, tell)
+                self._carry_out(self._maker, work, tell, partial(_markers, self._store, [work]))
 
-    def _carry_out(self, maker: Maker, work: Work, tell: Tell) -> None:
+    def _carry_out(self, maker: Maker, work: Work, tell: Tell, markers: Callable[[], Markers]) -> None:
         if self._leave.is_set():
             raise Stopped
         started = time.perf_counter()
@@ -91,7 +92,7 @@ class Worker:
                     tell(CalculationMade(work.key, time.perf_counter() - started, numbers))
                 case Segment():
                     # What is left of it: another worker may have died over it.
-                    left = work.begun(maker.artifacts.markers(work.artifacts()))
+                    left = work.begun(markers())
                     for order in left.orders:
                         at, t = order.generation.key, order.generation.t
                         tell(self._make(maker, left, order, tell))
@@ -125,10 +126,12 @@ class Worker:
 class _Together:
     """Small pieces of work that go into the store as bundles, and are told when that is true."""
 
-    def __init__(self, store: Store, tell: Tell) -> None:
+    def __init__(self, store: Store, works: Sequence[Work], tell: Tell) -> None:
         self._batch = Batch(store)
         self.maker = Maker(self._batch)
         self._tell = tell
+        self._all = works
+        self._markers: Markers | None = None
         self._works: dict[str, Work] = {}
         self._held: list[Event] = []
         self._begun = time.monotonic()
@@ -136,6 +139,12 @@ class _Together:
     def begin(self, work: Work) -> None:
         """A piece of work begins."""
         self._works[work.id] = work
+
+    def markers(self) -> Markers:
+        """Of what these pieces make, as far as others made it before: the store is asked once for all."""
+        if self._markers is None:
+            self._markers = _markers(self._batch, self._all)
+        return self._markers
 
     def hold(self, event: Event) -> None:
         """Keep an event until what it tells of is in the store. What has filled seconds is settled, be it in
@@ -158,6 +167,11 @@ class _Together:
                 self._works.pop(event.id, None)
         self._held = []
         self._begun = time.monotonic()
+
+
+def _markers(artifacts: Artifacts, works: Sequence[Work]) -> Markers:
+    """What the store holds of what these segments make."""
+    return artifacts.markers(pair for work in works if isinstance(work, Segment) for pair in work.artifacts())
 
 
 def _failed(work: Work, at: str, t: int, error: Exception) -> WorkFailed:

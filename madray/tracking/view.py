@@ -4,6 +4,9 @@ The rows of a chain, or of a simulation, are its generations: they make a run, a
 A calculation with one row makes no curve. There a run stands for a *batch*: the cells of one seed that agree
 in all but the last field of the grid. The step is the position along that field, whose value, where it is a
 number, is logged beside the numbers, so that it can be the x axis.
+
+Of more than a thousand chains nobody looks at the curves one by one, and each run costs MLflow a tenth of a
+second: there a run stands for a batch too, and shows the last generation of each of its chains.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from typing import Any, Protocol
 from madray.keys import digest
 from madray.ledger import ChainRecord, Row, SweepRecord
 from madray.tracking.runs import State, worst
+
+MANY_CHAINS = 1000
+"""Up to so many chains of a sweep have a run each."""
 
 
 class View(Protocol):
@@ -34,8 +40,9 @@ class View(Protocol):
 
 
 def view_of(record: SweepRecord) -> View:
-    """The view that suits what the sweep's rows tell of."""
-    return ByGeneration(record) if record.row == "generation" else InBatches.of(record)
+    """The view that suits what the sweep's rows tell of, and how many chains there are."""
+    by_generation = record.row == "generation" and len(record.chains) <= MANY_CHAINS
+    return ByGeneration(record) if by_generation else InBatches.of(record)
 
 
 @dataclass(frozen=True)
@@ -55,36 +62,38 @@ class ByGeneration:
 
 @dataclass(frozen=True)
 class InBatches:
-    """Cells with one row each, put together along the last field of the grid.
+    """The last row of each cell (a calculation has one), put together along the last field of the grid.
 
     Attributes:
         places: batch and step of each cell and seed, by its id in the ledger.
+        last: t of its last row.
         along: the value of the last field there, by its name; nothing where it is no number.
     """
 
     record: SweepRecord
     places: Mapping[str, tuple[str, int]]
+    last: Mapping[str, int]
     along: Mapping[str, Mapping[str, float]]
 
     @staticmethod
     def of(record: SweepRecord) -> InBatches:
         """The batches of a sweep, in the order of its cells."""
-        last = [*record.chains[0].point][-1:] if record.chains else []
+        field = [*record.chains[0].point][-1:] if record.chains else []
         batches: dict[str, list[ChainRecord]] = defaultdict(list)
         places, along = {}, {}
         for cell in record.chains:
-            batch = digest({"batch": _without(cell.parameters, last), "seed": cell.seed})
+            batch = digest({"batch": _without(cell.parameters, field), "seed": cell.seed})
             batches[batch].append(cell)
             places[cell.id] = (batch, len(batches[batch]))
-            along[cell.id] = {
-                field: float(cell.point[field]) for field in last if _is_number(cell.point[field])
-            }
-        chains = [_batch(name, cells, last) for name, cells in batches.items()]
-        return InBatches(replace(record, chains=chains), places, along)
+            along[cell.id] = {name: float(cell.point[name]) for name in field if _is_number(cell.point[name])}
+        chains = [_batch(name, cells, field) for name, cells in batches.items()]
+        last = {cell.id: len(cell.rows) for cell in record.chains}
+        # A row of a batch is a cell, as a calculation is: its step is no generation.
+        return InBatches(replace(record, chains=chains, row="calculation"), places, last, along)
 
     def rows(self, rows: Iterable[Row]) -> list[Row]:
-        """The rows of known cells, each as a step of its batch."""
-        return [self._step(row) for row in rows if row.chain in self.places]
+        """The last rows of known cells, each as a step of its batch."""
+        return [self._step(row) for row in rows if self.last.get(row.chain) == row.t]
 
     def states(self, states: Mapping[str, State]) -> dict[str, State]:
         """A batch ended as the worst of its cells."""
@@ -108,8 +117,8 @@ def _batch(name: str, cells: Sequence[ChainRecord], last: Sequence[str]) -> Chai
         id=name,
         point=_without(first.point, last),
         seed=first.seed,
-        generations=[key for cell in cells for key in cell.generations],
-        rows=[key for cell in cells for key in cell.rows],
+        generations=[cell.generations[-1] for cell in cells],
+        rows=[cell.rows[-1] for cell in cells],
         parameters=_without(first.parameters, last),
     )
 

@@ -247,3 +247,25 @@ def test_long_calculations_go_out_alone() -> None:
 def test_the_chains_of_pieces_are_those_of_their_segments() -> None:
     one, other = segment("a"), segment("b")
     assert chains_of([one, other, REAL]) == set(one.chains | other.chains)
+
+
+def test_what_failed_before_its_turn_is_not_handed_out_when_its_parents_are_made() -> None:
+    schedule = schedule_of(segment("a"), segment("b", {"a"}), segment("c", {"a"}))
+    schedule.fail("b")
+    assert schedule.take() == ["a"]
+    schedule.made("a", 1)
+    assert schedule.take() == ["c"]
+    assert (schedule.take(), schedule.exhausted) == ([], True)
+    assert [schedule.settled(name) for name in "abc"] == [True, True, False]
+
+
+def test_large_and_small_pieces_take_turns_by_what_hangs_on_them() -> None:
+    works = [
+        segment("a", small=True),
+        segment("b", orders=3),
+        segment("c", small=True, orders=5),
+        segment("d"),
+    ]
+    schedule = schedule_of(*works, workers=1)
+    assert schedule.in_order() == ["c", "b", "a", "d"]
+    assert [schedule.take() for _ in range(3)] == [["c", "a"], ["b"], ["d"]]

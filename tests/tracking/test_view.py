@@ -11,7 +11,7 @@ import pytest
 
 from madray.ledger import ChainRecord, Row, SweepRecord
 from madray.tracking import Tracker
-from madray.tracking.view import view_of
+from madray.tracking.view import MANY_CHAINS, view_of
 
 
 def sweep(
@@ -111,6 +111,27 @@ def test_a_batch_keeps_its_name_when_the_grid_grows() -> None:
     before = {each.id for each in view_of(sweep()).record.chains}
     grown = {each.id for each in view_of(sweep(n_r=(10, 50, 100, 200), biases=(1.0, 0.9, 0.8))).record.chains}
     assert before < grown
+
+
+def test_of_very_many_chains_a_run_shows_the_last_generations_of_a_batch() -> None:
+    sizes = range(MANY_CHAINS // 2 + 1)
+    chains = [
+        ChainRecord(
+            f"{bias}/{n}", {"lambda": bias, "n_s": n}, 0, [f"g1/{bias}", f"g2/{bias}/{n}"],
+            [f"r1/{bias}/{n}", f"r2/{bias}/{n}"], {"lambda": str(bias), "n_s": str(n), "seed": "0"},
+        )
+        for bias in (1.0, 0.5)
+        for n in sizes
+    ]  # fmt: skip
+    view = view_of(SweepRecord("s", 0.0, "", {}, ["w2"], {}, chains))
+    first, second = view.record.chains
+    assert [dict(each.point) for each in (first, second)] == [{"lambda": 1.0}, {"lambda": 0.5}]
+    assert list(second.rows) == [f"r2/0.5/{n}" for n in sizes]
+    rows = [Row("0.5/7", t, f"r{t}/0.5/7", f"g{t}", {"w2": float(t)}, "p", "", 1, 1.0, 0.0) for t in (1, 2)]
+    [shown] = view.rows(rows)
+    assert (shown.chain, shown.t, dict(shown.numbers)) == (second.id, 8, {"n_s": 7.0, "w2": 2.0})
+    few = view_of(SweepRecord("s", 0.0, "", {}, ["w2"], {}, chains[:MANY_CHAINS]))
+    assert few.record.chains == chains[:MANY_CHAINS]
 
 
 def test_generations_are_shown_as_they_are() -> None:
