@@ -6,6 +6,10 @@ no file is ever seen half-written: S3 shows an object when it is whole, in a fol
 it is. One that does not parse is no marker, a file that does not agree with its checksum makes the artifact
 missing, and both are said in `notes`. Two writers of one key write two attempts; whichever marker lands last
 counts, and both hold the same.
+
+Of a shared folder (NFS) this asks two things: renaming within a folder is atomic, and who opens a file after
+another machine closed it sees all of it (close-to-open, the default; not `nocto`). A machine that still holds
+a name for missing, as NFS may for a minute, makes again what is there already: work is lost, and no result.
 """
 
 from __future__ import annotations
@@ -336,6 +340,13 @@ class Store:
 
     def own_marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact that lies in a folder of its own, and not in a bundle."""
+        if self.is_local:
+            try:
+                os.stat(self._path(f"{kind}/{key}/done.json"))
+            except FileNotFoundError:
+                return None  # as most that are asked for in bulk: to ask is quicker than to open
+            except OSError:
+                pass  # what reads it says what is wrong
         before = None
         while True:
             try:
@@ -395,12 +406,20 @@ class Store:
     def _delete_file(self, path: str) -> None:
         if self.is_local:
             Path(self._path(path)).unlink(missing_ok=True)  # other workers may be first
-        elif self._fs.get_file_info(self._path(path)).type != pafs.FileType.NotFound:
-            self._fs.delete_file(self._path(path))
+            return
+        full = self._path(path)
+
+        def delete() -> None:
+            if self._fs.get_file_info(full).type != pafs.FileType.NotFound:
+                self._fs.delete_file(full)
+
+        with self._answering():
+            self._ask(delete)
 
     def _delete_folder(self, folder: str) -> None:
-        with suppress(FileNotFoundError):  # there is none, or another worker was first
-            self._fs.delete_dir(self._path(folder))
+        full = self._path(folder)
+        with suppress(FileNotFoundError), self._answering():  # there is none, or another worker was first
+            self._ask(lambda: self._fs.delete_dir(full))
 
     def _damaged(self, kind: str, key: str, why: str) -> Damaged:
         self._note(f"{why}; it is made again")

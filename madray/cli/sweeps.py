@@ -19,12 +19,17 @@ from madray.cli.options import (
     open_store,
     store_told,
 )
-from madray.errors import BadInput
+from madray.errors import BadInput, MadrayError
 
 if TYPE_CHECKING:
     from madray.engine.prepare import Prepared
     from madray.spec.reading import AnyFile
     from madray.store import Store
+
+
+_MLFLOW_SECONDS, _LEAVE_SECONDS = 60.0, 8.0
+"""How long MLflow may take for what is left at the end. Who is told to leave, a spot instance for one, has
+half a minute for everything."""
 
 
 def sweep(
@@ -106,7 +111,7 @@ def _sweep(
 def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None) -> dict[str, str]:
     """Make what is missing, with MLflow following; print how it ended; returns the chains' states."""
     from madray.display import LineDisplay, LiveDisplay, failed_name, summary
-    from madray.engine.sweep import run
+    from madray.engine.sweep import run, states_of
     from madray.results import floors
     from madray.table import table as make_table
     from madray.table import to_csv
@@ -120,13 +125,17 @@ def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None)
     display = (LiveDisplay if console.is_terminal else LineDisplay)(console, prepared.targets)
     try:
         outcome = run(prepared, executor=_on_ray(address), display=display, follower=tracker)
+    except MadrayError:
+        if tracker is not None and prepared.rows:  # else nothing was begun that could stay RUNNING for ever
+            tracker.finish(states_of(prepared, prepared.rows), {}, wait_seconds=_LEAVE_SECONDS)
+        raise
     finally:
         display.close()
     if tracker is not None:
         made = to_csv(make_table(record, outcome.rows))
         artifacts = {"sweep.yaml": record.text.encode(), "table.csv": made}
-        # Who is told to leave, a spot instance for one, has half a minute for everything.
-        for note in tracker.finish(outcome.states, artifacts, wait_seconds=8 if outcome.stopped else 60):
+        wait_seconds = _LEAVE_SECONDS if outcome.stopped else _MLFLOW_SECONDS
+        for note in tracker.finish(outcome.states, artifacts, wait_seconds=wait_seconds):
             console.print(note, markup=False)
     console.print(summary(record, outcome.rows, floors(store, record)))
     if outcome.failures:

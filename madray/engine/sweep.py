@@ -95,6 +95,19 @@ def run(
     return driver.outcome()
 
 
+def states_of(
+    prepared: Prepared, rows: Mapping[tuple[str, int, str], Row], failures: Sequence[Failure] = ()
+) -> dict[str, State]:
+    """How each chain that this driver makes has ended, or will have where nothing more is done."""
+    failed = {chain for failure in failures for chain in failure.chains}
+    states: dict[str, State] = {}
+    for place in sorted(prepared.mine):
+        chain = prepared.record.chains[place]
+        whole = all((chain.id, t, key) in rows for t, key in enumerate(chain.rows, start=1))
+        states[chain.id] = "finished" if whole else "failed" if chain.id in failed else "stopped"
+    return states
+
+
 class _Driver:
     """The state of one run: numbers and rows as they come in, and what failed."""
 
@@ -186,14 +199,9 @@ class _Driver:
 
     def outcome(self) -> Outcome:
         """How things stand at the end."""
-        failed = {chain for failure in self.failures for chain in failure.chains}
-        states: dict[str, State] = {}
         if self.prepared.shard is not None:  # other drivers wrote rows meanwhile
             self.rows = {**self.prepared.ledger.rows(), **self.rows}
-        for place in sorted(self.prepared.mine):
-            chain = self._chains[place]
-            whole = all((chain.id, t, key) in self.rows for t, key in enumerate(chain.rows, start=1))
-            states[chain.id] = "finished" if whole else "failed" if chain.id in failed else "stopped"
+        states = states_of(self.prepared, self.rows, self.failures)
         return Outcome(states, self.rows, self.failures, self.stopped)
 
     def _workers(self) -> int:

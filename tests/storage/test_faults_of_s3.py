@@ -82,6 +82,27 @@ def test_bad_answers_without_end_end_in_one_clear_line(proxy: Proxy, fault: Faul
     assert store.get("draws/a") == DATA
 
 
+@pytest.mark.parametrize("fault", ["503", "reset"])
+def test_a_bad_answer_to_a_deletion_is_asked_again(proxy: Proxy, fault: Fault) -> None:
+    store = store_of(proxy, total_s=30)
+    store.commit("draws", "k", {"samples.parquet": DATA})
+    proxy.strike(fault, "DELETE", 5)
+    store.forget("draws", "k")
+    assert proxy.met == 5
+    assert not store.has("draws", "k")
+
+
+def test_a_deletion_that_meets_bad_answers_without_end_is_one_clear_line(proxy: Proxy) -> None:
+    store = store_of(proxy, total_s=0.05)
+    store.commit("draws", "k", {"samples.parquet": DATA})
+    proxy.strike("503", "DELETE", 10**6)
+    with pytest.raises(BadInput, match=r"--store: expected s3://key:…@bucket/\w+ to answer") as found:
+        store.forget("draws", "k")
+    proxy.strike("503", "DELETE", 0)
+    assert "\n" not in str(found.value)
+    assert store.read("draws", "k") == {"samples.parquet": DATA}
+
+
 def test_a_write_that_fails_leaves_no_artifact(proxy: Proxy) -> None:
     store = store_of(proxy, total_s=0.05)
     proxy.strike("503", "PUT", 10**6)

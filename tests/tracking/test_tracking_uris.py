@@ -69,6 +69,27 @@ def test_a_database_without_its_driver_is_refused_without_its_password():
     assert "opensesame" not in refusal("postgresql+nodriver://me:opensesame@host/mlflow")
 
 
+@pytest.mark.parametrize(
+    ("uri", "module"),
+    [
+        ("postgresql://me@host/mlflow", "psycopg2"),
+        ("postgresql+psycopg2://me@host/mlflow", "psycopg2"),
+        ("postgresql+psycopg://me@host/mlflow", "psycopg"),
+        ("mysql://me@host/mlflow", "MySQLdb"),
+        ("mysql+mysqldb://me@host/mlflow", "MySQLdb"),
+        ("mysql+pymysql://me@host/mlflow", "pymysql"),
+        ("mssql://me@host/mlflow", "pyodbc"),
+    ],
+)
+def test_a_database_is_let_through_where_the_driver_that_its_uri_names_is_installed(monkeypatch, uri, module):
+    installed = set()
+    monkeypatch.setattr("madray.tracking.uris.find_spec", lambda name: name if name in installed else None)
+    assert refusal(uri).endswith("try SQLite")
+    assert f"without {module}, try" in refusal(uri)
+    installed.add(module)
+    check_uri(uri)
+
+
 def test_the_default_is_the_variable_then_a_file_in_the_store_then_nothing(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
     assert default_uri(Path("/store")) == "http://somewhere"
