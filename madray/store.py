@@ -284,30 +284,30 @@ class Store:
     def names(self, folder: str) -> list[str]:
         """What lies in a folder under the root (`""`: in the root), sorted; nothing where there is none."""
         full = self._path(folder) if folder else self._root
-        selector = pafs.FileSelector(full, allow_not_found=True)
-        try:
-            with self._answering():
-                infos = self._ask(lambda: self._fs.get_file_info(selector))
-        except FileNotFoundError:
-            return []
+        # Google's store has no folders, and pyarrow tells of those alone that were made: ask for all files.
+        deep = self._fs.type_name == "gcs"
+        inside = (info.path.removeprefix(f"{full}/") for info in self._listed(full, recursive=deep))
         # A name that begins with a dot is that of a file whose writer was killed.
-        return sorted(info.base_name for info in infos if not info.base_name.startswith("."))
+        return sorted({path.partition("/")[0] for path in inside if not path.startswith(".")})
 
     def files(self, folder: str) -> list[StoredFile]:
         """All files in a folder under the root and in the folders below it, sorted by path, with those that a
         writer left unfinished; none where there is no such folder."""
-        selector = pafs.FileSelector(self._path(folder), recursive=True, allow_not_found=True)
-        try:
-            with self._answering():
-                infos = self._ask(lambda: self._fs.get_file_info(selector))
-        except FileNotFoundError:
-            return []
         found = [
             StoredFile(info.path.removeprefix(f"{self._root}/"), info.size, info.mtime.timestamp())
-            for info in infos
+            for info in self._listed(self._path(folder), recursive=True)
             if info.type == pafs.FileType.File
         ]
         return sorted(found, key=lambda file: file.path)
+
+    def _listed(self, full: str, *, recursive: bool) -> list[pafs.FileInfo]:
+        selector = pafs.FileSelector(full, recursive=recursive, allow_not_found=True)
+        try:
+            with self._answering():
+                infos: list[pafs.FileInfo] = self._ask(lambda: self._fs.get_file_info(selector))
+        except FileNotFoundError:
+            return []
+        return infos
 
     def remove_file(self, path: str) -> None:
         """Take a file under the root away, if it is there, and its folder, if nothing else is in it."""
