@@ -133,16 +133,19 @@ class Tracker:
 
     def _write(self, runs: Runs, chain: ChainRecord, rows: Sequence[Row]) -> None:
         missing = sorted(runs.missing(chain, rows), key=lambda row: row.t)
+        pictures = self._pictures(missing)
         if missing:
-            runs.write(chain, missing, self._pictures(missing))
-        done = {row.t: row for row in rows}
+            runs.write(chain, missing, pictures)
+        # A row whose picture is still to be made, as another driver died over it, waits for that.
+        unseen = {row.t for row in missing} - pictures.keys()
+        done = {row.t: row for row in rows if row.t not in unseen}
         with self._changed:
             left = {t: row for t, row in self._waiting.pop(chain.id).items() if done.get(t) is not row}
             if left:
                 self._waiting[chain.id] = left
 
     def _pictures(self, rows: Sequence[Row]) -> dict[int, bytes | None]:
-        """The picture of each row; a row whose picture cannot be had now is left out."""
+        """The picture of each row; a row whose picture cannot be had now is left out, and tried again."""
         pictures: dict[int, bytes | None] = {}
         for row in rows:
             try:

@@ -95,6 +95,7 @@ def check_mlflow(folder: Path, table: str) -> None:
     assert len(points) == len(set(points)) == measured * len(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_sweep_killed_at_several_moments_gives_the_table_of_one_never_stopped(
     tmp_path: Path, never_stopped: str

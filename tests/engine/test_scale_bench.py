@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from commands import environment
 
 BENCH = Path(__file__).parents[2] / "analysis" / "bench" / "engine_scale.py"
 
 
+@pytest.mark.slow
 def test_a_small_benchmark_of_scale_makes_every_cell_once_and_has_nothing_to_do_again(tmp_path: Path) -> None:
     options = ["--cells", "50", "--generations", "2", "--tasks", "4", "--seconds", "0.1", "--nodes", "2"]
     ran = subprocess.run(

@@ -427,6 +427,7 @@ def points(folder: Path) -> dict[str, list[tuple[int, float, float]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_sweep_killed_on_ray_is_resumed_to_the_table_of_one_never_stopped(tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

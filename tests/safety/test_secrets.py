@@ -46,6 +46,7 @@ def short() -> Iterator[Path]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_no_secret_is_in_anything_that_a_sweep_writes(tmp_path: Path, short: Path) -> None:
     pytest.importorskip("moto.server", reason="moto[server] speaks S3 here: pip install it")
     planted = {name: secrets.token_hex(32) for name in (*VARIABLES, "password of the store")}

@@ -26,6 +26,7 @@ resources: {checkpoint_seconds: 0.3, concurrent: 1}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_sweep_on_s3_is_looked_at_while_it_runs_and_carried_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import closing, contextmanager
@@ -318,6 +319,31 @@ def test_a_picture_that_cannot_be_read_now_is_written_next_time(held, uri):
     track(uri, record, rows_of(record))
     assert len(held.points) == 6
     assert len(held.images) == 6
+
+
+def test_a_picture_that_is_made_only_later_is_written_in_the_same_run(held, uri):
+    """The driver before was killed between the numbers of a generation and its picture."""
+    made = threading.Event()
+
+    def late(key):
+        if not made.is_set():
+            raise LookupError("not made yet")
+        return png(key)
+
+    record = sweep(chains=1)
+    tracker = Tracker(uri, record, late)
+    tracker.start()
+    tracker.follow(rows_of(record))
+    until = time.monotonic() + 60
+    while len(held.points) < 6:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert len(held.images) == 0
+    made.set()
+    assert tracker.finish({chain.id: "finished" for chain in record.chains}, {}, 60) == []
+    assert len(held.points) == 6
+    assert len(held.images) == 6
+    assert "RUNNING" not in held.statuses.values()
 
 
 def test_what_is_no_picture_stops_nothing(held, uri):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
 from commands import madray
 
 SWEEP = """
@@ -18,6 +19,7 @@ def states(folder: Path) -> list[str]:
         return [state for (state,) in database.execute("SELECT status FROM runs")]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_refused_when_it_goes_on_leaves_no_run_running(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SWEEP)
     refused = madray("sweep", "small.yaml", "--set", "resources.gpus=7", cwd=tmp_path)
