@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ _ENVIRONMENT = {
 }
 
 _REFUSALS = (400, 404, 409)
+
+_LOCK_SECONDS = 120.0
 
 _ONE_AT_A_TIME = threading.Lock()
 """Connecting turns what is global to the process."""
@@ -54,8 +56,21 @@ def connect(uri: str) -> MlflowClient:
             os.environ.pop("MLFLOW_TRACKING_URI", None)
             if told is not None:
                 os.environ["MLFLOW_TRACKING_URI"] = told
-        with _without_information():
+        with _without_information(), _alone_with(file):
             return mlflow.MlflowClient(uri)
+
+
+@contextmanager
+def _alone_with(file: Path | None) -> Iterator[None]:
+    """Let no other process open a database meanwhile: two drivers that make its tables at once would leave
+    one that nobody can use. The lock is SQLite's own, on a file beside, and goes with who holds it."""
+    with ExitStack() as held:
+        if file is not None:
+            with suppress(sqlite3.Error):  # a folder that knows no locks, or one that is held for very long
+                lock = sqlite3.connect(f"{file}-lock", timeout=_LOCK_SECONDS, isolation_level=None)
+                held.enter_context(closing(lock))
+                lock.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 @contextmanager
