@@ -86,7 +86,7 @@ def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
         print(json.dumps(told[0] if name is not None else told, indent=1, ensure_ascii=False))
         return
     if not told:
-        console.print(f"no sweeps in {store.uri}", markup=False)
+        console.print(f"no sweeps in {store.shown}", markup=False)
     for each in told:
         _show(console, each)
 

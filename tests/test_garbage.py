@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_sweeps import all_files, make, table_of
 
 from madray.bundles import BUNDLES
 from madray.engine.local import execute_here
@@ -15,42 +15,15 @@ from madray.engine.prepare import prepare
 from madray.engine.sweep import run
 from madray.errors import BadInput
 from madray.forest import RECORD
-from madray.garbage import KINDS, collect, find_garbage
+from madray.garbage import collect, find_garbage
 from madray.ledger import Ledger
 from madray.running import Nothing
 from madray.spec.reading import check_sweep
 from madray.store import Store
 
-FLOW = {"kind": "flow", "layers": 2, "width": 8, "epochs": 1}
-CHAIN: Mapping[str, Any] = {
-    "reference": {"kind": "gaussian", "d": 2},
-    "generator": FLOW,
-    "loop": "fresh_data",
-    "n_ini": 60,
-    "n_r": 30,
-    "n_s": 30,
-    "n_eval": 20,
-    "generations": 3,
-}
-
-
-def make(store: Store, name: str, **changes: Any) -> None:
-    """Make a sweep of two cells, one by `keep` where it is told."""
-    sweep = {"name": name, "chain": {**CHAIN, **changes.pop("chain", {})}, "grid": {"lambda": [1.0, 0.5]}}
-    prepared = prepare(check_sweep({**sweep, **changes}, name=name), store=store, data=None)
-    assert not run(prepared, executor=execute_here, display=Nothing()).failures
-
-
-def all_files(store: Store) -> set[str]:
-    return {file.path for kind in (*KINDS, "sweeps") for file in store.files(kind)}
-
 
 def told(store: Store, hours: float = 0.0) -> set[str]:
     return {file.path for file in find_garbage(store, older_than_hours=hours).files}
-
-
-def table_of(store: Store, name: str) -> dict[Any, Any]:
-    return {place: dict(row.numbers) for place, row in Ledger(store, name).rows().items()}
 
 
 @pytest.fixture

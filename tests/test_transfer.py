@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_garbage import all_files, make, table_of
+from small_sweeps import all_files, make, table_of
 
 from madray.engine.prepare import prepare
 from madray.errors import BadInput

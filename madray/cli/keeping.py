@@ -97,7 +97,10 @@ def _copy(source: Store, target: Store, names: list[str]) -> None:
         size = gigabytes(copied.size_bytes)
         print(f"{name}: {copied.artifacts} artifacts, {size} copied to {target.shown}")
         if copied.damaged:
-            print(f"{copied.damaged} were damaged and left out; make them again: madray resume {name}")
+            again = f"madray resume {name}{store_told(source)}"
+            print(
+                f"{copied.damaged} were damaged and left out; make them again ({again}), and copy once more"
+            )
 
 
 def _advance(progress: Progress, bar: TaskID, done: int, total: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from madray.artifacts import Marker
 from madray.calculations import Calculations
 from madray.engine.chain_targets import ChainTargets
-from madray.engine.shards import Shard, sharded
+from madray.engine.shards import Shard, ShardPlan
 from madray.engine.sources import Sources
 from madray.engine.targets import Targets
 from madray.engine.theory_targets import TheoryTargets
@@ -64,7 +64,7 @@ class Prepared:
     def planned(self, markers: Mapping[Pair, Marker]) -> Prepared:
         """The same with another look at the store."""
         whole = self.targets.plan(markers)
-        made = whole if self.shard is None else sharded(whole, self.shard, self.mine)
+        made = whole if self.shard is None else ShardPlan(whole, self.shard, self.mine)
         return replace(self, markers=markers, plan=made)
 
 

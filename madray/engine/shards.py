@@ -101,18 +101,10 @@ class ShardPlan:
 
     def told(self) -> str:
         """What the sweep is, and how much of this shard is missing, in a sentence."""
-        n = len(self.chains)
-        left = len(self.efforts(self.chains))
-        return (
-            f"{self.whole.told()}; shard {self.shard} has {n} chain{'s' * (n != 1)}, {left} of these remain"
-        )
+        n, left = len(self.chains), len(self.efforts(self.chains))
+        return f"{self.whole.told()}, {left} of them for {n} chain{'s' * (n != 1)} of shard {self.shard}"
 
     def _kept(self, work: Work) -> Work:
         if not isinstance(work, Segment) or work.chains <= self.chains:
             return work
         return replace(work, orders=tuple(replace(order, spent=()) for order in work.orders))
-
-
-def sharded(plan: WorkPlan, shard: Shard, chains: frozenset[int]) -> WorkPlan:
-    """The part of a plan that is a shard's, whose chains are these."""
-    return ShardPlan(plan, shard, chains)

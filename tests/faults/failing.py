@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from storage.faulty import Fault, Proxy
 
 
@@ -30,16 +26,3 @@ class EveryKth(Proxy):
                 return None
             self.met += 1
             return "503" if self.met % 2 else "reset"
-
-
-@contextmanager
-def failing_proxy(port: int) -> Iterator[EveryKth]:
-    """The proxy, in threads of this process."""
-    proxy = EveryKth(port)
-    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.shutdown()
-        proxy.server_close()

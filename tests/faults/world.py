@@ -20,10 +20,10 @@ from typing import Any
 from unittest.mock import patch
 
 from commands import environment
-from faults.failing import EveryKth, failing_proxy
+from faults.failing import EveryKth
 from faults.processes import CLUSTER, end_group
 from ray.cluster_utils import Cluster
-from storage.faulty import s3_server
+from storage.faulty import proxy_before, s3_server
 
 OBJECT_STORE_BYTES = 80 << 20
 """As small as Ray lets it be, so that it is soon full."""
@@ -152,7 +152,8 @@ class World:
     def s3(self) -> EveryKth:
         """The proxy before the S3 server, which is started when somebody first asks."""
         if self._s3 is None:
-            self._s3 = self._stack.enter_context(failing_proxy(self._stack.enter_context(s3_server())))
+            port = self._stack.enter_context(s3_server())
+            self._s3 = self._stack.enter_context(proxy_before(port, EveryKth))
         return self._s3
 
 

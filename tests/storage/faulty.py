@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Literal, TypeVar
 
 Fault = Literal["503", "reset", "truncated", "slow"]
 
@@ -73,6 +73,9 @@ class Proxy(ThreadingHTTPServer):
         """A client that hung up is no news."""
 
 
+AnyProxy = TypeVar("AnyProxy", bound=Proxy)
+
+
 class _Passing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
@@ -124,8 +127,9 @@ class _Passing(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy_before(port: int) -> Iterator[Proxy]:
-    proxy = Proxy(port)
+def proxy_before(port: int, kind: type[AnyProxy]) -> Iterator[AnyProxy]:
+    """A proxy of this kind before the server at a port, in threads of this process."""
+    proxy = kind(port)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -21,7 +21,7 @@ DATA = os.urandom(100_000)
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
     pytest.importorskip("moto.server", reason="moto[server] speaks S3 here: pip install it")
-    with s3_server() as port, proxy_before(port) as made:
+    with s3_server() as port, proxy_before(port, Proxy) as made:
         filesystem(made).create_dir("bucket")
         yield made
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_garbage import all_files, make, table_of
+from small_sweeps import all_files, make, table_of
 
 from madray.errors import Missing
 from madray.garbage import collect, find_garbage
