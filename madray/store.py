@@ -33,6 +33,7 @@ from madray.bundles import BundleIndex
 from madray.errors import BadInput, Damaged, Missing
 from madray.filesystems import Answer, Patience
 from madray.keys import FORMAT_VERSION
+from madray.store_format import CLAIM, claim_of, is_damaged, is_ours
 
 _READERS = 32
 """How many requests are under way at a time where each is a round trip."""
@@ -42,8 +43,6 @@ _MANY = 200
 
 _ROUND_TRIP_BYTES = 1 << 20
 """How many bytes could be read in the time that a remote file takes to be opened."""
-
-_CLAIM = "madray.json"
 
 
 class Store:
@@ -104,13 +103,15 @@ class Store:
 
         Raises: BadInput, if it cannot be written, or was written in another format.
         """
-        told = json.dumps({"format": FORMAT_VERSION}).encode()
         try:
-            found = self.get(_CLAIM)
+            found = self.get(CLAIM)
         except OSError:
-            self.put(_CLAIM, told)
+            self.put(CLAIM, claim_of())
             return
-        if found != told:
+        if is_damaged(found):
+            self._note(f"{CLAIM} was damaged; it is written again")
+            self.put(CLAIM, claim_of())
+        elif not is_ours(found):
             raise BadInput(
                 f"--store: expected a store of format {FORMAT_VERSION} in {self.shown}, "
                 f"got {found[:60].decode(errors='replace')}; try another --store"

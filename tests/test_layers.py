@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
     {"ledger", "loops"},
     {"store"},
     {"bundles", "tables"},
-    {"artifacts", "generators", "references", "metrics", "theory", "pictures"},
+    {"artifacts", "store_format", "generators", "references", "metrics", "theory", "pictures"},
     {"samples"},
     {"spec"},
     {"keys", "parquet", "streams"},

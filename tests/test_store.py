@@ -712,3 +712,26 @@ def test_a_store_of_another_format_is_refused_without_showing_its_password(s3_bu
     with pytest.raises(BadInput, match="99") as caught:
         store.claim()
     assert "secret" not in str(caught.value)
+
+
+def test_a_claim_with_any_one_bit_flipped_or_cut_anywhere_is_written_again(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.claim()
+    claim = tmp_path / "madray.json"
+    whole = claim.read_bytes()
+    flipped = [
+        (int.from_bytes(whole, "big") ^ 1 << place).to_bytes(len(whole), "big")
+        for place in range(8 * len(whole))
+    ]
+    for damaged in [*flipped, *(whole[:length] for length in range(len(whole)))]:
+        claim.write_bytes(damaged)
+        store.claim()
+        assert claim.read_bytes() == whole, damaged
+    assert store.notes[-1] == "madray.json was damaged; it is written again"
+
+
+def test_a_claim_without_a_check_is_one_of_an_older_madray(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.put("madray.json", b'{"format": 1}')
+    store.claim()
+    assert store.notes == []

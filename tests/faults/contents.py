@@ -121,11 +121,21 @@ def files_of(uri: str) -> dict[str, bytes]:
     }
 
 
+def put_file(uri: str, path: str, data: bytes) -> None:
+    """Put other bytes into a file of a store, past all that madray does for them to be whole."""
+    if "://" not in uri:
+        Path(uri, path).write_bytes(data)
+        return
+    filesystem, folder = pafs.FileSystem.from_uri(uri)
+    with filesystem.open_output_stream(f"{folder}/{path}") as file:
+        file.write(data)
+
+
 def _what(path: str, files: Mapping[str, bytes]) -> tuple[str, str, str] | None:
     """What a file is, if it is what its marker, or its own name, says."""
     match path.split("/"):
         case ["madray.json"]:
-            return ("", "", path)
+            return ("", _sha256(files[path]), path)
         case ["sweeps", _, part, name]:
             digest = name.rpartition(".")[0].rpartition("-")[2]
             whole = _sha256(files[path]).startswith(digest) and not name.startswith(".")

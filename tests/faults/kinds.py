@@ -15,8 +15,8 @@ from pathlib import Path
 
 from commands import environment
 from faults.campaign import Campaign
-from faults.contents import files_of
-from faults.places import NotPossibleHere, fill, make_bucket, s3_uri, small_disk
+from faults.contents import files_of, put_file
+from faults.places import fill, s3_uri, small_disk
 from faults.processes import STRIKE, Found, end_group
 from faults.world import World, wait_until
 
@@ -178,12 +178,7 @@ def full_disk(scene: Scene) -> Iterator[Struck]:
 @contextmanager
 def failing_store(scene: Scene) -> Iterator[Struck]:
     """Every k-th request to S3 fails from the blow on, till the run is over."""
-    try:
-        import moto.server  # noqa: F401
-    except ImportError:
-        raise NotPossibleHere("moto[server] is not installed") from None
     proxy = scene.world.s3()
-    make_bucket(proxy)
     k = scene.chance.randint(2, 9)
 
     def blow(running: Driver) -> str:
@@ -201,11 +196,9 @@ def failing_store(scene: Scene) -> Iterator[Struck]:
 def truncated_file(scene: Scene) -> Iterator[Struck]:
     """A file of the store ends early."""
 
-    def damage(path: Path) -> str:
-        size = path.stat().st_size
-        left = scene.chance.randrange(size)
-        os.truncate(path, left)
-        return f"{left} of {size} B"
+    def damage(data: bytes) -> tuple[bytes, str]:
+        left = scene.chance.randrange(len(data))
+        return data[:left], f"{left} of {len(data)} B"
 
     yield _damaged(scene, damage)
 
@@ -214,18 +207,19 @@ def truncated_file(scene: Scene) -> Iterator[Struck]:
 def flipped_bit(scene: Scene) -> Iterator[Struck]:
     """A bit of a file of the store is another."""
 
-    def damage(path: Path) -> str:
-        data = bytearray(path.read_bytes())
+    def damage(data: bytes) -> tuple[bytes, str]:
         place = scene.chance.randrange(8 * len(data))
-        data[place // 8] ^= 1 << place % 8
-        path.write_bytes(data)
-        return f"bit {place}"
+        spoilt = bytearray(data)
+        spoilt[place // 8] ^= 1 << place % 8
+        return bytes(spoilt), f"bit {place}"
 
     yield _damaged(scene, damage)
 
 
-def _damaged(scene: Scene, damage: Callable[[Path], str]) -> Struck:
-    campaign = scene.campaign()
+def _damaged(scene: Scene, damage: Callable[[bytes], tuple[bytes, str]]) -> Struck:
+    """A store of which a file is spoilt when no run is on, on S3 every third time."""
+    on_s3 = scene.chance.random() < 1 / 3
+    campaign = scene.campaign(s3_uri(scene.world.s3().upstream, scene.name) if on_s3 else None)
     after_the_end = scene.chance.random() < 0.5
 
     def blow(running: Driver) -> str:
@@ -234,12 +228,10 @@ def _damaged(scene: Scene, damage: Callable[[Path], str]) -> Struck:
         campaign.end_of(running)
         wait_until(lambda: not campaign.workers(), "all workers to end")
         files = files_of(campaign.seen)
-        # Of the claim nobody keeps a digest: a store of another format is refused, and this one could become one.
-        paths = sorted(path for path, data in files.items() if data and path != "madray.json")
-        path = scene.chance.choice(paths)
-        return (
-            f"{path.partition('/')[0]}/…/{path.rpartition('/')[2][:24]}, {damage(Path(campaign.seen, path))}"
-        )
+        path = scene.chance.choice(sorted(path for path, data in files.items() if data))
+        spoilt, told = damage(files[path])
+        put_file(campaign.seen, path, spoilt)
+        return f"{'s3: ' * on_s3}{path.partition('/')[0]}/…/{path.rpartition('/')[2][:14]}, {told}"
 
     return Struck(campaign, blow, at_rest=True)
 

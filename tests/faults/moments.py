@@ -54,8 +54,11 @@ def wait_for(
     stretch, seconds = course.stretch(share)
     while driver.poll() is None and campaign.fits() < stretch:
         time.sleep(_LOOK_SECONDS)
-    until = time.monotonic() + seconds
-    # Not beyond the stretch: this run may be the faster one.
+    reached = time.monotonic()
+    # As fast as it was so far: this run may be the faster one, and would be over before its moment comes.
+    pace = (reached - alive) / course.begins[stretch] if stretch else 1.0
+    until = reached + seconds * min(pace, 1.0)
+    # Nor beyond the stretch.
     while (
         driver.poll() is None and time.monotonic() < until and (stretch == FITS or campaign.fits() == stretch)
     ):

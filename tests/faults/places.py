@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from faults.failing import EveryKth
 from pyarrow import fs as pafs
 
 BUCKET = "faults"
@@ -57,13 +56,13 @@ def s3_uri(port: int, name: str) -> str:
     return f"s3://key:hidden@{BUCKET}/{name}?{query}"
 
 
-def make_bucket(proxy: EveryKth) -> None:
-    """Make the bucket, if it is not there."""
+def make_bucket(port: int) -> None:
+    """Make the bucket on a server that speaks S3."""
     pafs.S3FileSystem(
         access_key="key",
         secret_key="hidden",
         region="us-east-1",
-        endpoint_override=f"127.0.0.1:{proxy.upstream}",
+        endpoint_override=f"127.0.0.1:{port}",
         scheme="http",
         allow_bucket_creation=True,
     ).create_dir(BUCKET)

@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 from commands import environment
 from faults.failing import EveryKth
+from faults.places import NotPossibleHere, make_bucket
 from faults.processes import CLUSTER, end_group
 from ray.cluster_utils import Cluster
 from storage.faulty import proxy_before, s3_server
@@ -150,9 +151,17 @@ class World:
         self.mlflow.start()
 
     def s3(self) -> EveryKth:
-        """The proxy before the S3 server, which is started when somebody first asks."""
+        """The proxy before the S3 server, which is started, with a bucket, when somebody first asks.
+
+        Raises: NotPossibleHere, where there is no such server.
+        """
         if self._s3 is None:
+            try:
+                import moto.server  # noqa: F401
+            except ImportError:
+                raise NotPossibleHere("moto[server] is not installed") from None
             port = self._stack.enter_context(s3_server())
+            make_bucket(port)
             self._s3 = self._stack.enter_context(proxy_before(port, EveryKth))
         return self._s3
 
