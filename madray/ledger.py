@@ -1,8 +1,11 @@
 """What a store knows of a sweep by name: write-once records, and the rows of finished generations.
 
 `sweeps/<name>/` holds three folders, `records`, `rows` and `failures`. A file in them is named by the time
-it was written and the digest of its content, and is never touched again; the newest whole record counts.
+it was written and the digest of its content, and is never written to again; the newest whole record counts.
 `status` and `table` read nothing else.
+
+Small files of rows are put together into larger ones, so that a sweep of days is still read in a moment. The
+large one is there before the small ones go: a row may be there twice, and is never missing.
 """
 
 from __future__ import annotations
@@ -19,6 +22,14 @@ import pyarrow as pa
 from madray.errors import BadInput
 from madray.parquet import from_parquet, to_parquet
 from madray.store import Store
+
+_PARTS = ("records", "rows", "failures")
+
+_TOGETHER = 32
+"""So many files of rows become one, and so many of those one again."""
+
+_LOOKS = 5
+"""How often a folder is listed because what was listed is gone: somebody put it together with others."""
 
 
 class Effort(NamedTuple):
@@ -125,6 +136,7 @@ class Ledger:
         self.name = name
         self._store = store
         self._last = 0
+        self._mine: list[list[tuple[str, list[Row]]]] = []  # of each size, from single ones on
 
     @staticmethod
     def names(store: Store) -> list[str]:
@@ -147,7 +159,7 @@ class Ledger:
     def find(self) -> SweepRecord | None:
         """The newest whole record, or None."""
         for file in reversed(self._store.names(self._folder("records"))):
-            data = self._read("records", file)
+            data = self._read("records", [file]).get(file)
             if data is not None:
                 told = json.loads(data)
                 chains = [ChainRecord(**chain) for chain in told.pop("chains")]
@@ -167,65 +179,100 @@ class Ledger:
             self._write("records", "json", json.dumps(told, ensure_ascii=False).encode())
 
     def rows(self) -> dict[tuple[str, int, str], Row]:
-        """All rows ever finished, by chain, t and key; of two that say the same, the one that knows its
-        time."""
-        found: dict[tuple[str, int, str], Row] = {}
-        for file in self._store.names(self._folder("rows")):
-            data = self._read("rows", file)
-            for row in [] if data is None else _rows_of(from_parquet(data)):
-                place = (row.chain, row.t, row.key)
-                if place not in found or row.seconds == row.seconds:
-                    found[place] = row
-        return found
+        """All rows ever finished, by chain, t and key."""
+        return _by_place(self._whole("rows").values())
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add finished rows."""
         if rows:
-            columns: dict[str, list[Any]] = {
-                field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)
-            }
-            columns["numbers"] = [json.dumps(dict(numbers)) for numbers in columns["numbers"]]
-            self._write("rows", "parquet", to_parquet(pa.table(columns)))
+            self._keep(list(rows), size=0)
+
+    def tidy(self) -> None:
+        """Put the rows of earlier runs together into one file, where they lie in many."""
+        files = self._whole("rows")
+        if len(files) > _TOGETHER:
+            self._write_rows(list(_by_place(files.values()).values()))
+            self._remove_rows(files)
+
+    def _keep(self, rows: list[Row], *, size: int) -> None:
+        """Write rows; where that makes enough files of a size, one of the next takes their place."""
+        if len(self._mine) == size:
+            self._mine.append([])
+        self._mine[size].append((self._write_rows(rows), rows))
+        if len(self._mine[size]) == _TOGETHER:
+            parts, self._mine[size] = self._mine[size], []
+            self._keep([row for _, part in parts for row in part], size=size + 1)
+            self._remove_rows(file for file, _ in parts)
+
+    def _write_rows(self, rows: Sequence[Row]) -> str:
+        columns: dict[str, list[Any]] = {
+            field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)
+        }
+        columns["numbers"] = [json.dumps(dict(numbers)) for numbers in columns["numbers"]]
+        return self._write("rows", "parquet", to_parquet(pa.table(columns)))
+
+    def _remove_rows(self, files: Iterable[str]) -> None:
+        for file in files:
+            self._store.remove_file(f"{self._folder('rows')}/{file}")
 
     def failures(self) -> list[Failure]:
         """The newest failure of each thing that ever failed; it may have been made since."""
-        found = {}
-        for file in self._store.names(self._folder("failures")):
-            data = self._read("failures", file)
-            if data is not None:
-                failure = Failure(**json.loads(data))
-                found[failure.generation] = failure
-        return list(found.values())
+        told = [Failure(**json.loads(data)) for data in self._whole("failures").values()]
+        return list({failure.generation: failure for failure in told}.values())
 
     def write_failure(self, failure: Failure) -> None:
         """Keep why something could not be made."""
         self._write("failures", "json", json.dumps(asdict(failure), ensure_ascii=False).encode())
 
+    def files(self) -> dict[str, bytes]:
+        """All that is whole, by path in the store, to be put into another."""
+        return {
+            f"{self._folder(part)}/{file}": data
+            for part in _PARTS
+            for file, data in self._whole(part).items()
+        }
+
     def damaged(self) -> list[str]:
         """Paths of the files that do not agree with their digest: they are passed over, always."""
         return [
             f"{self._folder(part)}/{file}"
-            for part in ("records", "rows", "failures")
-            for file in self._store.names(self._folder(part))
-            if self._read(part, file) is None
+            for part in _PARTS
+            for file, data in self._read(part, self._store.names(self._folder(part))).items()
+            if data is None
         ]
 
     def _folder(self, part: str) -> str:
         return f"sweeps/{self.name}/{part}"
 
-    def _write(self, part: str, ending: str, data: bytes) -> None:
+    def _write(self, part: str, ending: str, data: bytes) -> str:
         # Names sort by time, also when two are written within one tick of the clock.
         self._last = max(time.time_ns(), self._last + 1)
-        self._store.put(f"{self._folder(part)}/{self._last:020d}-{_digest(data)}.{ending}", data)
+        file = f"{self._last:020d}-{_digest(data)}.{ending}"
+        self._store.put(f"{self._folder(part)}/{file}", data)
+        return file
 
-    def _read(self, part: str, file: str) -> bytes | None:
-        data = self._store.get(f"{self._folder(part)}/{file}")
-        if _digest(data) != file.rpartition(".")[0].rpartition("-")[2]:
-            self._store.notes.append(
-                f"{self._folder(part)}/{file} does not agree with its digest; it is passed over"
-            )
-            return None
-        return data
+    def _whole(self, part: str) -> dict[str, bytes]:
+        """The whole files of a part by name, in their order."""
+        found: dict[str, bytes | None] = {}
+        for _ in range(_LOOKS):
+            listed = [file for file in self._store.names(self._folder(part)) if file not in found]
+            read = self._read(part, listed)
+            found |= read
+            if len(read) == len(listed):
+                break
+        return {file: data for file in sorted(found) if (data := found[file]) is not None}
+
+    def _read(self, part: str, files: Sequence[str]) -> dict[str, bytes | None]:
+        """Those of some files that are there, with None for one that does not agree with its digest."""
+        folder = self._folder(part)
+        read: dict[str, bytes | None] = {}
+        for path, data in self._store.get_all([f"{folder}/{file}" for file in files]).items():
+            file = path.rpartition("/")[2]
+            whole = _digest(data) == file.rpartition(".")[0].rpartition("-")[2]
+            read[file] = data if whole else None
+            if not whole:
+                self._store.notes.append(f"{path} does not agree with its digest; it is passed over")
+        return read
 
 
 def finished(
@@ -237,6 +284,17 @@ def finished(
             row = rows.get((chain.id, t, key))
             if row is not None:
                 yield chain, t, row
+
+
+def _by_place(files: Iterable[bytes]) -> dict[tuple[str, int, str], Row]:
+    """The rows of some files by chain, t and key; of two that say the same, the one that knows its time."""
+    found: dict[tuple[str, int, str], Row] = {}
+    for data in files:
+        for row in _rows_of(from_parquet(data)):
+            place = (row.chain, row.t, row.key)
+            if place not in found or row.seconds == row.seconds:
+                found[place] = row
+    return found
 
 
 def _rows_of(table: pa.Table) -> Iterable[Row]:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyarrow import fs as pafs
 
@@ -34,6 +34,8 @@ from madray.errors import BadInput, Damaged, Missing
 from madray.filesystems import Answer, Patience
 from madray.keys import FORMAT_VERSION
 from madray.store_format import CLAIM, claim_of, is_damaged, is_ours
+
+Asked = TypeVar("Asked")
 
 _READERS = 32
 """How many requests are under way at a time where each is a round trip."""
@@ -146,11 +148,7 @@ class Store:
 
     def own_markers(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Marker]:
         """The markers of many artifacts that lie in folders of their own; of those that stand there whole."""
-        if self.is_local:
-            own = [self.own_marker(kind, key) for kind, key in wanted]
-        else:
-            with ThreadPoolExecutor(_READERS) as pool:
-                own = list(pool.map(lambda each: self.own_marker(*each), wanted))
+        own = self._many(lambda each: self.own_marker(*each), wanted)
         return {each: marker for each, marker in zip(wanted, own, strict=True) if marker is not None}
 
     def read(self, kind: str, key: str, *names: str) -> dict[str, bytes]:
@@ -257,6 +255,18 @@ class Store:
         with self._answering():
             return self._ask(whole)
 
+    def get_all(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of those of many files that are there, by path; of a remote store many at a time."""
+
+        def found(path: str) -> bytes | None:
+            try:
+                return self.get(path)
+            except FileNotFoundError:
+                return None
+
+        read = self._many(found, paths)
+        return {path: data for path, data in zip(paths, read, strict=True) if data is not None}
+
     def put(self, path: str, data: bytes) -> None:
         """Write a file under the root. Raises: BadInput, if that is not allowed."""
         full = self._path(path)
@@ -338,6 +348,13 @@ class Store:
     def _ask(self, call: Callable[[], Answer]) -> Answer:
         """What a filesystem answers; one that is far away is asked again."""
         return call() if self.is_local else self._patience.ask(call)
+
+    def _many(self, ask: Callable[[Asked], Answer], each: Sequence[Asked]) -> list[Answer]:
+        """The answers to many questions; of a store that is far away many are under way at a time."""
+        if self.is_local:
+            return list(map(ask, each))
+        with ThreadPoolExecutor(_READERS) as pool:
+            return list(pool.map(ask, each))
 
     def own_marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact that lies in a folder of its own, and not in a bundle."""

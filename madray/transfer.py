@@ -49,8 +49,7 @@ def copy_sweep(source: Store, target: Store, name: str, *, told: Callable[[int, 
     needs = needs_of(source, name)
     target.claim()
     _refuse_another(source, target, name)
-    files = [file.path for file in source.files(f"sweeps/{name}")]
-    damaged = set(Ledger(source, name).damaged())
+    files = Ledger(source, name).files()
     markers = source.markers(needs)
     own = {pair: marker for pair, marker in markers.items() if not bundles_of([marker])}
     own |= source.own_markers(sorted(bundles_of(markers.values())))
@@ -61,9 +60,8 @@ def copy_sweep(source: Store, target: Store, name: str, *, told: Callable[[int, 
         for size in pool.map(lambda pair: _copy(source, target, pair, own[pair], needs.get(pair)), left):
             sizes.append(size)
             told(len(sizes), len(left))
-    for path in files:
-        if path not in damaged and not path.rpartition("/")[2].startswith("."):
-            target.put(path, source.get(path))
+    for path, data in files.items():
+        target.put(path, data)
     made = [size for size in sizes if size is not None]
     return Copied(len(made), sum(made), len(sizes) - len(made))
 

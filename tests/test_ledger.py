@@ -230,3 +230,66 @@ def test_finished_are_the_rows_that_the_record_asks_for_in_its_order(ledger: Led
     ledger.append([second, stale, strange, ROW])
     found = list(finished(RECORD, ledger.rows()))
     assert [(chain.id, t, row.key) for chain, t, row in found] == [("c1", 1, "r1"), ("c1", 2, "r2")]
+
+
+def test_many_small_files_of_rows_become_few_large_ones(ledger: Ledger, store: Store) -> None:
+    rows = [replace(ROW, t=t, numbers={"fid": t / 3}) for t in range(1, 32 * 32 + 40)]
+    for row in rows:
+        ledger.append([row])
+    assert list(ledger.rows().values()) == rows
+    assert len(files(store, "rows")) == 1 + 1 + 7  # 1,024, 32 and 7 single ones
+
+
+def test_what_runs_before_left_in_many_files_is_tidied_into_one(ledger: Ledger, store: Store) -> None:
+    known = replace(ROW, numbers={"fid": 0.1})
+    for t in range(1, 41):
+        Ledger(store, "s").append([replace(known, t=t), replace(known, t=t, seconds=math.nan)])
+    before = ledger.rows()
+    ledger.tidy()
+    assert len(files(store, "rows")) == 1
+    assert ledger.rows() == before
+    ledger.tidy()
+    assert len(files(store, "rows")) == 1
+
+
+def test_tidying_leaves_damaged_files_to_gc_and_few_files_alone(
+    ledger: Ledger, store: Store, tmp_path: Path
+) -> None:
+    for t in range(1, 33):
+        Ledger(store, "s").append([replace(ROW, t=t)])
+    ledger.tidy()
+    assert len(files(store, "rows")) == 32
+    Ledger(store, "s").append([replace(ROW, t=33)])
+    Ledger(store, "s").append([replace(ROW, t=34)])
+    damaged = tmp_path / "sweeps" / "s" / "rows" / files(store, "rows")[0]
+    damaged.write_bytes(b"")
+    ledger.tidy()
+    assert ledger.damaged() == [f"sweeps/s/rows/{damaged.name}"]
+    assert [row.t for row in ledger.rows().values()] == [*range(2, 35)]
+
+
+def test_rows_that_are_put_together_while_they_are_read_are_not_missed(
+    ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for t in range(1, 41):
+        Ledger(store, "s").append([replace(ROW, t=t)])
+    listed = store.names
+
+    def then_tidied(folder: str) -> list[str]:
+        names = listed(folder)
+        monkeypatch.setattr(store, "names", listed)
+        Ledger(Store.open(store.uri), "s").tidy()
+        return names
+
+    monkeypatch.setattr(store, "names", then_tidied)
+    assert [row.t for row in ledger.rows().values()] == [*range(1, 41)]
+
+
+def test_two_writers_that_put_the_same_rows_together_lose_none(ledger: Ledger, store: Store) -> None:
+    other = Ledger(store, "s")
+    for t in range(1, 64):
+        (ledger if t % 2 else other).append([replace(ROW, t=t)])
+        if t % 10 == 0:
+            Ledger(store, "s").tidy()
+    ledger.tidy()
+    assert sorted(row.t for row in other.rows().values()) == [*range(1, 64)]

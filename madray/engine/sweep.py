@@ -78,6 +78,7 @@ def run(
     """
     driver = _Driver(prepared, display, follower)
     prepared.ledger.write_record(prepared.record)
+    prepared.ledger.tidy()
     driver.catch_up()
     try:
         for left in reversed(range(_ROUNDS)):
