@@ -28,7 +28,8 @@ def read_parquet(settings: Parquet, data: Path | None) -> SampleSet:
     """All rows of a Parquet file, or of the `*.parquet` of a folder in the order of their paths.
 
     Columns of numbers, one a coordinate, and a column of lists of numbers give float32 values of shape
-    (n, d). A column of encoded images, as bytes or as `{bytes, path}`, gives uint8 values of shape
+    (n, d); within a list some may never vary, as with pixels or switched-off activations, where a column may
+    not. A column of encoded images, as bytes or as `{bytes, path}`, gives uint8 values of shape
     (n, channels, height, width), cropped to the middle square and resized where `size` says so. Labels are
     integers in [0, classes).
 

@@ -24,6 +24,9 @@ from madray.results import open as open_store
 _CLAIMED = {True: "holds", False: "FAILS", None: "not decided"}
 _ANSWERED = {True: "yes", False: "no", None: "not decided"}
 
+_SEEDS = "_seeds.csv"
+"""How the name of the table of each seed's numbers ends."""
+
 _HOW_SURE = (
     f"A difference counts from {SURE:g} standard errors on, which chance alone makes of one in "
     f"{round(1 / ERROR_RATE, -2):,.0f}. Standard errors of numbers that are compared are added, not their "
@@ -52,6 +55,7 @@ class Findings:
         note: what has to be known to read the numbers.
         more: further pictures; each is written beside the figure, under its name and what it is called here.
         how_sure: the rule by which claims are decided.
+        per_seed: the numbers of each seed that claims were judged by; written as `<name>_seeds.csv`.
     """
 
     title: str
@@ -62,15 +66,22 @@ class Findings:
     note: str = ""
     more: Mapping[str, MorePicture] = field(default_factory=dict)
     how_sure: str = _HOW_SURE
+    per_seed: pd.DataFrame | None = None
 
 
 def write(findings: Findings, folder: Path, name: str) -> None:
-    """`<name>.png`, `<name>.csv` and `<name>.md` in a folder, and `<name>_<more>.png` of further pictures."""
+    """Writes `<name>.png`, `.csv` and `.md` into a folder.
+
+    Beside them, where there are such: `<name>_<more>.png` of further pictures, and `<name>_seeds.csv` of the
+    numbers of each seed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.png").write_bytes(to_png(findings.picture))
     for called, more in findings.more.items():
         (folder / f"{name}_{called}.png").write_bytes(to_png(more.picture))
     (folder / f"{name}.csv").write_bytes(to_csv(findings.table))
+    if findings.per_seed is not None:
+        (folder / f"{name}{_SEEDS}").write_bytes(to_csv(findings.per_seed))
     (folder / f"{name}.md").write_text(to_page(findings, name), encoding="utf-8")
 
 
@@ -86,6 +97,9 @@ def to_page(findings: Findings, name: str) -> str:
     if findings.note:
         parts.append(f"{findings.note}\n")
     parts.append(frame_to_markdown(findings.table))
+    if findings.per_seed is not None:
+        beside = f"{name}{_SEEDS}"
+        parts.append(f"The numbers of each seed, by which the claims were judged: [{beside}]({beside}).\n")
     return "\n".join(parts)
 
 
@@ -162,5 +176,6 @@ def _conclude(script: str, name: str, find_in: Callable[[str], Findings], option
     for question in findings.questions:
         print(f"{_ANSWERED[question.holds]}: {question.text} ({question.evidence})")
     more = "".join(f" _{called}.png," for called in findings.more)
-    print(f"written: {options.results / name}.png,{more} .csv, .md")
+    seeds = "" if findings.per_seed is None else f" {_SEEDS},"
+    print(f"written: {options.results / name}.png,{more} .csv,{seeds} .md")
     return 0 if all(claim.holds for claim in findings.claims) else 1

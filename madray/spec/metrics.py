@@ -116,6 +116,16 @@ class ClassificationAccuracyScore(Metric):
     learning_rate: Positive = Field(2e-3, description="of Adam; decays to 0 along a line")
 
 
+class HeldOutLogLikelihood(Metric):
+    """Mean log likelihood, in nats, of the part of its training set that a flow was not fitted to."""
+
+    implementation: ClassVar[str] = "madray.metrics.held_out:measure_held_out"
+    names: ClassVar[tuple[str, ...]] = ("held_out_log_likelihood",)
+    needs_samples: ClassVar[bool] = False
+
+    kind: Literal["held_out_log_likelihood"] = "held_out_log_likelihood"
+
+
 class ImportedMetric(Imported):
     """A metric of the user's own: a class with `names`, and `measure(evidence)` → {name: number}.
 
@@ -206,6 +216,7 @@ METRICS: tuple[type[Metric], ...] = (
     Modes,
     LabelAccuracy,
     ClassificationAccuracyScore,
+    HeldOutLogLikelihood,
 )
 EXTRACTORS: tuple[type[Extractor], ...] = (Identity, Standardised, LeNet)
 

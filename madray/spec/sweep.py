@@ -49,11 +49,13 @@ class Keep(Settings):
 
 
 class _ReadsKeep:
-    """Reads `all`, `last` or `every n`."""
+    """Reads `all`, `last`, `every n` or `{every: n}`."""
 
     def read(self, value: Any) -> Keep:
         if isinstance(value, Keep):
             return value
+        if isinstance(value, dict) and list(value) == ["every"]:
+            value = f"every {value['every']}"
         if value == "all":
             return Keep(every=1)
         if value == "last":
@@ -72,7 +74,18 @@ class _ReadsKeep:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^(all|last|every [1-9]\d*)$"}
+        every = {"type": "integer", "minimum": 1, "description": "n: the same as `every n`"}
+        return {
+            "anyOf": [
+                {"type": "string", "pattern": r"^(all|last|every [1-9]\d*)$"},
+                {
+                    "type": "object",
+                    "properties": {"every": every},
+                    "required": ["every"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
 
 
 class Resources(Settings):

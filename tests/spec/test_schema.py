@@ -86,6 +86,7 @@ ACCEPTED = [
     "seeds=[0, 5]",
     "keep=last",
     "keep=every 3",
+    "keep={every: 3}",
     "chain.lambda=1",
     "chain.n_r=null",
     "chain.reference={kind: gaussian, d: 3, mean: [0, 0, 1], covariance: 2}",

@@ -256,6 +256,7 @@ def test_seeds_are_how_many_or_which(written: str, seeds: list[int]) -> None:
     [
         ("all", [1, 2, 3, 4, 5, 6, 7]),
         ("every 1", [1, 2, 3, 4, 5, 6, 7]),
+        ("{every: 3}", [3, 6, 7]),
         ("every 2", [2, 4, 6, 7]),
         ("every 3", [3, 6, 7]),
         ("every 7", [7]),
