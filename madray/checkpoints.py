@@ -26,15 +26,22 @@ class StoredCheckpoint:
         seconds: how often.
         leave: set from another thread when this worker has to go: the next state is left at once, and the fit
             ends with `Stopped`. Nobody sets it where None.
+        soon: set likewise when this machine may go: the next state is left at once, and the fit goes on.
     """
 
     def __init__(
-        self, store: Store, key: str, *, seconds: float, leave: threading.Event | None = None
+        self,
+        store: Store,
+        key: str,
+        *,
+        seconds: float,
+        leave: threading.Event | None = None,
+        soon: threading.Event | None = None,
     ) -> None:
         self._store = store
         self._key = key
         self._seconds = seconds
-        self._leave = leave or threading.Event()
+        self._leave, self._soon = leave or threading.Event(), soon or threading.Event()
         self._last = time.monotonic()
 
     def restore(self) -> tuple[int, State] | None:
@@ -47,8 +54,10 @@ class StoredCheckpoint:
 
     def offer(self, step: int, state: Callable[[], State]) -> None:
         leaving = self._leave.is_set()
-        if not leaving and time.monotonic() - self._last < self._seconds:
+        due = self._soon.is_set() or time.monotonic() - self._last >= self._seconds
+        if not (leaving or due):
             return
+        self._soon.clear()
         files = {
             "state.safetensors": safetensors.numpy.save(dict(state())),
             "step.json": json.dumps({"step": step}).encode(),

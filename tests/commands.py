@@ -38,10 +38,18 @@ def madray(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start a command; its output goes to `output.txt`."""
+    """Start a command in a process group of its own; its output goes to `output.txt`."""
     command = [sys.executable, "-m", "madray", *map(str, arguments)]
     with (cwd / "output.txt").open("a") as output:
-        return subprocess.Popen(command, cwd=cwd, env=environment(), text=True, stdout=output, stderr=output)
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment(),
+            text=True,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:

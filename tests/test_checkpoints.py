@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_after_one_was_left_the_time_begins_anew(store: Store, monkeypatch: pyte
         now = float(step)
         checkpoint.offer(step, lambda step=step: left.append(step) or {"x": np.zeros(1)})  # type: ignore[misc, func-returns-value]
     assert left == [10, 20, 30]
+
+
+def test_who_may_have_to_go_leaves_one_at_once_and_goes_on(store: Store) -> None:
+    soon = threading.Event()
+    checkpoint = StoredCheckpoint(store, "fit", seconds=1000, soon=soon)
+    left = []
+    for step in range(6):
+        if step in (2, 4):
+            soon.set()
+        checkpoint.offer(step, lambda step=step: left.append(step) or {"x": np.zeros(1)})  # type: ignore[misc, func-returns-value]
+    assert left == [2, 4]
 
 
 def test_a_damaged_checkpoint_is_noted_and_the_fit_begins_anew(store: Store, tmp_path: Path) -> None:

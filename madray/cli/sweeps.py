@@ -77,6 +77,22 @@ def _sweep(
     dry_run: bool,
     shard: str | None,
 ) -> None:
+    from madray.engine.stopping import interruptible
+
+    with interruptible():
+        _carry_out(file, named, store_uri, tracking_uri, address, data, dry_run, shard)
+
+
+def _carry_out(
+    file: AnyFile,
+    named: str,
+    store_uri: str,
+    tracking_uri: str | None,
+    address: str | None,
+    data: Path | None,
+    dry_run: bool,
+    shard: str | None,
+) -> None:
     from rich.console import Console
 
     from madray.engine.prepare import changes, prepare

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -18,10 +16,11 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from madray.engine.connection import connected
+from madray.engine.connection import connected, is_local
 from madray.engine.events import Note, WorkFailed, from_json
-from madray.engine.nodes import refuse_what_no_node_has
+from madray.engine.nodes import Waiting, refuse_what_no_node_has
 from madray.engine.schedule import Schedule
+from madray.engine.stopping import asked_to_stop
 from madray.engine.sweep import Emit
 from madray.engine.tables import Tables
 from madray.engine.trainer import Setting, Trainer
@@ -59,20 +58,29 @@ class OnRay:
 
     def __call__(self, schedule: Schedule, store: Store, resources: Resources, emit: Emit) -> None:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
-        with connected(self._address, resources), _asked_to_stop() as stop:
-            refuse_what_no_node_has(resources)
-            logging.getLogger("ray.tune").setLevel(logging.ERROR)
-            room = resources.tables_gb * 1e9
-            tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
-            work = _handed_over(schedule)
-            setting = Setting(store, resources, work, tables)
-            with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:
-                _tune(schedule, setting, emit, stop, folder)
-            with suppress(ray.exceptions.RayError):
-                self.reads = ray.get(tables.reads.remote(), timeout=5)
-            del tables, work, setting
+        with connected(self._address, resources), asked_to_stop() as stop:
+            try:
+                self._carry_out(schedule, store, resources, emit, stop)
+            except Exception:
+                if not stop.is_set():
+                    raise  # else it is Ray that was told to leave as well
             if stop.is_set():
                 raise KeyboardInterrupt
+
+    def _carry_out(
+        self, schedule: Schedule, store: Store, resources: Resources, emit: Emit, stop: threading.Event
+    ) -> None:
+        refuse_what_no_node_has(resources, grows=not is_local(self._address))
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        room = resources.tables_gb * 1e9
+        tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
+        work = _handed_over(schedule)
+        setting = Setting(store, resources, work, tables)
+        with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:
+            _tune(schedule, setting, emit, stop, folder)
+        with suppress(ray.exceptions.RayError):
+            self.reads = ray.get(tables.reads.remote(), timeout=5)
+        del tables, work, setting
 
 
 def _handed_over(schedule: Schedule) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=_Segments(schedule, follower, _Room(resources)),
+            search_alg=_Segments(schedule, follower, _Room(resources), Waiting(resources)),
             scheduler=_NewestFirst(),
             num_samples=-1,
             reuse_actors=True,
@@ -161,13 +169,16 @@ class _OfTheDriver:
 class _Segments(_OfTheDriver, Searcher):
     """Hands out work whose parents are in the store, and answers None while there is none."""
 
-    def __init__(self, schedule: Schedule, follower: _Follower, room: _Room) -> None:
+    def __init__(self, schedule: Schedule, follower: _Follower, room: _Room, waiting: Waiting) -> None:
         super().__init__(metric="none", mode="max")
+        self._waiting = waiting
         self._schedule = schedule
         self._follower = follower
         self._room = room
 
     def suggest(self, trial_id: str) -> Any:
+        if not self._follower.heard and (told := self._waiting.told()):
+            self._follower.say(told)
         if self._schedule.exhausted and not self._follower.running:
             return Searcher.FINISHED
         if len(self._follower.running) >= self._room.trials():
@@ -214,12 +225,18 @@ class _Follower(_OfTheDriver, tune.Callback):
 
     def __init__(self, schedule: Schedule, emit: Emit) -> None:
         self.running: dict[str, list[str]] = {}
+        self.heard = False
         self._schedule = schedule
         self._emit = emit
+
+    def say(self, note: str) -> None:
+        """Tell something that a user should know."""
+        self._emit(Note(note))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        self.heard = True
         for event in from_json(result.get("events", "[]")):
             self._emit(event)
 
@@ -246,25 +263,3 @@ class _Stop(_OfTheDriver, tune.Stopper):
 
     def stop_all(self) -> bool:
         return self._asked.is_set()
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set. A second Ctrl-C ends the process as it always does."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: Any) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

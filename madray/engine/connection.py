@@ -12,14 +12,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray._private import services
 from ray.tune.execution import class_cache
 
+from madray.engine.stopping import handlers_kept
 from madray.engine.threads import thread_variables
 from madray.errors import BadInput, MadrayError
 from madray.spec.sweep import Resources
@@ -46,7 +49,7 @@ def connected(address: str | None, resources: Resources) -> Iterator[None]:
         yield
         return
     variables = thread_variables(resources.threads)
-    local = address in (None, "local")
+    local = is_local(address)
     if local:
         # Workers import what the driver can: a module beside the sweep file, for one.
         path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -55,7 +58,7 @@ def connected(address: str | None, resources: Resources) -> Iterator[None]:
     elif address is not None:
         _refuse_where_nobody_listens(address)
     try:
-        with nullcontext() if local else _without_rays_own_lines():
+        with _in_a_group_of_its_own() if local else _without_rays_own_lines(), handlers_kept():
             ray.init(
                 address=address or "local",
                 include_dashboard=False if local else None,
@@ -73,6 +76,11 @@ def connected(address: str | None, resources: Resources) -> Iterator[None]:
         # the thread that writes to MLflow, they would end this process with it.
         gc.collect()
         ray.shutdown()
+
+
+def is_local(address: str | None) -> bool:
+    """Whether a Ray is started for as long as the sweep takes."""
+    return address in (None, "local")
 
 
 def refusal(address: str | None, error: BaseException) -> MadrayError:
@@ -144,6 +152,22 @@ def _refuse_where_nobody_listens(address: str) -> None:
             if never or time.monotonic() + 0.5 > end:
                 raise refusal(address, error) from None
         time.sleep(0.5)
+
+
+@contextmanager
+def _in_a_group_of_its_own() -> Iterator[None]:
+    """Ray's servers that start in here have a process group of their own.
+
+    A signal to the driver's group, such as `timeout` and many supervisors send, then reaches the driver
+    alone, which ends its Ray when fits have left their checkpoints. Ray has no setting for it; that its
+    servers die with the driver, however it dies, is not a matter of groups.
+    """
+    popen = services.ConsolePopen
+    services.ConsolePopen = partial(popen, process_group=0)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen  # type: ignore[misc]
 
 
 @contextmanager

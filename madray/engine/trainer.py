@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,7 +22,11 @@ from madray.engine.worker import Worker
 from madray.spec.sweep import Resources
 from madray.store import Store
 
+LEAVE_FILE = "MADRAY_LEAVE_FILE"
+"""Names a file that appears when the node is about to go: a pod's `preStop` hook makes it, for one."""
+
 _REPORT_SECONDS = 1.0
+_NOTICE_SECONDS = 0.5
 _LEAVE_SECONDS = 3.5
 """How long a worker may take to leave: Tune kills an actor that takes more than 5 s, with the last report."""
 
@@ -38,6 +44,13 @@ class Setting:
     resources: Resources
     work: Mapping[str, Any]
     tables: Any
+
+
+def watch_for_notice(file: Path, told: Callable[[], object]) -> None:
+    """Wait for a file to appear, and tell."""
+    while not file.exists():
+        time.sleep(_NOTICE_SECONDS)
+    told()
 
 
 class Trainer(tune.Trainable):
@@ -58,6 +71,10 @@ class Trainer(tune.Trainable):
             tables=SharedTables(setting.store, setting.tables),
             spread=spread,
         )
+        if notice := os.environ.get(LEAVE_FILE):
+            threading.Thread(
+                target=watch_for_notice, args=(Path(notice), self._worker.checkpoint_soon), daemon=True
+            ).start()
         self._begin(config["work"])
 
     def step(self) -> dict[str, Any]:

@@ -48,13 +48,19 @@ class Worker:
         spread: Spread | None = None,
     ) -> None:
         self._store = store
-        self._leave = threading.Event()
-        checkpoints = partial(StoredCheckpoint, store, seconds=checkpoint_seconds, leave=self._leave)
+        self._leave, self._soon = threading.Event(), threading.Event()
+        checkpoints = partial(
+            StoredCheckpoint, store, seconds=checkpoint_seconds, leave=self._leave, soon=self._soon
+        )
         self._maker = Maker(store, tables=tables, checkpoints=checkpoints, spread=spread)
 
     def leave(self) -> None:
         """Stop work as soon as what is made so far is in the store; from another thread."""
         self._leave.set()
+
+    def checkpoint_soon(self) -> None:
+        """Have a fit under way leave a checkpoint at its next step, and go on; from another thread."""
+        self._soon.set()
 
     def carry_out(self, works: Sequence[Work], tell: Tell) -> None:
         """Make these pieces of work. Exceptions of a user's code are told, never raised."""
