@@ -21,6 +21,7 @@ _TITLES = {
     "variance": "variance",
     "label_accuracy": "taken for their label",
     "precision_of_pixels": "precision of pixels",
+    "recall_of_pixels": "recall of pixels",
 }
 """How a number is called above its panel; one that is not here by its name."""
 

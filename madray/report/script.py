@@ -56,6 +56,7 @@ class Findings:
         more: further pictures; each is written beside the figure, under its name and what it is called here.
         how_sure: the rule by which claims are decided.
         per_seed: the numbers of each seed that claims were judged by; written as `<name>_seeds.csv`.
+        summary: what was found, in a sentence; it stands under the title.
     """
 
     title: str
@@ -67,6 +68,7 @@ class Findings:
     more: Mapping[str, MorePicture] = field(default_factory=dict)
     how_sure: str = _HOW_SURE
     per_seed: pd.DataFrame | None = None
+    summary: str = ""
 
 
 def write(findings: Findings, folder: Path, name: str) -> None:
@@ -87,7 +89,10 @@ def write(findings: Findings, folder: Path, name: str) -> None:
 
 def to_page(findings: Findings, name: str) -> str:
     """The pictures, the claims and the table on one page of Markdown."""
-    parts = [f"# {findings.title}\n", f"![{findings.title}]({name}.png)\n"]
+    parts = [f"# {findings.title}\n"]
+    if findings.summary:
+        parts.append(f"{findings.summary}\n")
+    parts.append(f"![{findings.title}]({name}.png)\n")
     parts += ["## Claims\n", f"{findings.how_sure}\n", claims_to_markdown(findings.claims)]
     if findings.questions:
         parts += ["## Questions\n", claims_to_markdown(findings.questions)]

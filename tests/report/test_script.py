@@ -150,6 +150,14 @@ def test_a_script_run_again_writes_the_same_bytes(store: Path, tmp_path: Path) -
     assert written[0] == written[1]
 
 
+def test_what_was_found_stands_under_the_title(tmp_path: Path) -> None:
+    figure = new_figure(height=1.0)
+    findings = Findings("What is tiny", figure, pd.DataFrame({"n": [1]}), [RISES], summary="It rises by 2.")
+    write(findings, tmp_path, "tiny")
+    page = (tmp_path / "tiny.md").read_text("utf-8")
+    assert page.startswith("# What is tiny\n\nIt rises by 2.\n\n![What is tiny](tiny.png)\n")
+
+
 def test_further_pictures_are_written_beside_the_figure_and_shown_on_its_page(tmp_path: Path) -> None:
     figure = new_figure(height=1.0)
     figure.subplots()
@@ -162,6 +170,24 @@ def test_further_pictures_are_written_beside_the_figure_and_shown_on_its_page(tm
     page = (tmp_path / "tiny.md").read_text("utf-8")
     assert "## What is on the map\n\n![What is on the map](tiny_map.png)\n" in page
     assert "## Claims\n\nQuite.\n" in page
+
+
+def test_numbers_of_each_seed_are_written_beside_the_table_and_named_under_it(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    per_seed = pd.DataFrame({"seed": [0, 1], "slope": [1.5, -2.0]})
+
+    def find(sweep: SweepResults) -> Findings:
+        figure = new_figure(height=1.0)
+        return Findings(sweep.name, figure, pd.DataFrame({"n": [1]}), [RISES], per_seed=per_seed)
+
+    assert run_on("somewhere/tiny.py", find, ["--store", str(store), "--results", str(tmp_path)]) == 0
+    names = {"tiny.png", "tiny.csv", "tiny_seeds.csv", "tiny.md"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert (tmp_path / "tiny_seeds.csv").read_bytes() == b"seed,slope\n0,1.5\n1,-2\n"
+    under = (tmp_path / "tiny.md").read_text("utf-8").partition("| n |")[2]
+    assert "[tiny_seeds.csv](tiny_seeds.csv)" in under
+    assert capsys.readouterr().out.endswith(".png, .csv, _seeds.csv, .md\n")
 
 
 @pytest.mark.parametrize(("chosen", "name"), [([], "tiny"), (["--sweep", "seeds"], "seeds")])
