@@ -10,9 +10,7 @@ large one is there before the small ones go: a row may be there twice, and is ne
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
@@ -22,14 +20,12 @@ import pyarrow as pa
 from madray.errors import BadInput
 from madray.parquet import from_parquet, to_parquet
 from madray.store import Store
+from madray.write_once import WriteOnce
 
 _PARTS = ("records", "rows", "failures")
 
 _TOGETHER = 32
 """So many files of rows become one, and so many of those one again."""
-
-_LOOKS = 5
-"""How often a folder is listed because what was listed is gone: somebody put it together with others."""
 
 
 class Effort(NamedTuple):
@@ -135,64 +131,137 @@ class Ledger:
     def __init__(self, store: Store, name: str) -> None:
         self.name = name
         self._store = store
-        self._last = 0
+        self._files = WriteOnce(store, f"sweeps/{name}")
+        self._record: SweepRecord | None = None  # as it was last written here
         self._mine: list[list[tuple[str, list[Row]]]] = []  # of each size, from single ones on
 
     @staticmethod
     def names(store: Store) -> list[str]:
-        """The sweeps that a store knows."""
+        """What a store has a folder of: sweeps, and what is left of some that were removed or damaged."""
         return store.names("sweeps")
+
+    @staticmethod
+    def known(store: Store) -> dict[str, SweepRecord]:
+        """The sweeps of a store that have a whole record, with the newest of each. The others are passed
+        over; `notes` of the store say so."""
+        found = {name: Ledger(store, name).find() for name in Ledger.names(store)}
+        lost = [name for name, record in found.items() if record is None]
+        store.notes += [f"{Ledger(store, name).lack()}; it is passed over" for name in lost]
+        return {name: record for name, record in found.items() if record is not None}
+
+    def check_known(self) -> None:
+        """Raises: BadInput, if the store has nothing of a sweep of this name."""
+        there = self.names(self._store)
+        if self.name not in there:
+            raise BadInput(
+                f"expected the name of a sweep in {self._store.shown}, got {self.name!r}; "
+                f"there are: {', '.join(there) or 'none'}"
+            )
 
     def record(self) -> SweepRecord:
         """The newest whole record.
 
-        Raises: BadInput, if the store knows no sweep of this name.
+        Raises: BadInput, if the store knows no sweep of this name, or has no whole record of it.
         """
         found = self.find()
         if found is None:
-            known = ", ".join(self.names(self._store)) or "none"
-            raise BadInput(
-                f"expected the name of a sweep in {self._store.shown}, got {self.name!r}; there are: {known}"
-            )
+            self.check_known()
+            raise BadInput(self.lack())
         return found
 
     def find(self) -> SweepRecord | None:
         """The newest whole record, or None."""
-        for file in reversed(self._store.names(self._folder("records"))):
-            data = self._read("records", [file]).get(file)
-            if data is not None:
-                told = json.loads(data)
-                chains = [ChainRecord(**chain) for chain in told.pop("chains")]
-                return SweepRecord(**told, chains=chains)
-        return None
+        data = self._files.newest("records")
+        if data is None:
+            return None
+        told = json.loads(data)
+        chains = [ChainRecord(**chain) for chain in told.pop("chains")]
+        return SweepRecord(**told, chains=chains)
+
+    def lack(self) -> str:
+        """What is wrong with a sweep that has no whole record, and what to do, in a line."""
+        found = "a damaged one" if self.has_records() else "none"
+        return (
+            f"expected a whole record of {self.name} in {self._store.shown}, found {found}; "
+            f"run its file again, or madray remove {self.name}"
+        )
+
+    def has_records(self) -> bool:
+        """Whether there is any record, be it damaged: there is none of a sweep that was removed."""
+        return bool(self._files.names("records"))
 
     def write_record(self, record: SweepRecord) -> None:
         """Write a record, unless the newest one says the same of the sweep, whoever began it when."""
         found = self.find()
         if found is None or found != replace(record, created=found.created):
-            # The newest counts, whichever machine's clock is ahead.
-            stamps = [
-                int(file[:20]) for file in self._store.names(self._folder("records")) if _is_stamped(file)
-            ]
-            self._last = max([self._last, *stamps])
-            told = {**vars(record), "chains": [vars(chain) for chain in record.chains]}
-            self._write("records", "json", json.dumps(told, ensure_ascii=False).encode())
+            self._put_record(record)
+        self._record = record
 
     def rows(self) -> dict[tuple[str, int, str], Row]:
         """All rows ever finished, by chain, t and key."""
-        return _by_place(self._whole("rows").values())
+        return _by_place(self._files.whole("rows").values())
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add finished rows."""
+        """Add finished rows. Where the sweep was removed since its record was written here, the record and
+        the rows that were added here are written again, so that no rows lie in a store that nobody can read:
+        who runs a sweep wants it. A sweep that is removed in the moment between that look and this write is
+        found at the next one.
+        """
         if rows:
+            self._stay_known()
             self._keep(list(rows), size=0)
 
     def tidy(self) -> None:
         """Put the rows of earlier runs together into one file, where they lie in many."""
-        files = self._whole("rows")
+        files = self._files.whole("rows")
         if len(files) > _TOGETHER:
             self._write_rows(list(_by_place(files.values()).values()))
-            self._remove_rows(files)
+            self._files.remove("rows", files)
+
+    def failures(self) -> list[Failure]:
+        """The newest failure of each thing that ever failed; it may have been made since."""
+        told = [Failure(**json.loads(data)) for data in self._files.whole("failures").values()]
+        return list({failure.generation: failure for failure in told}.values())
+
+    def write_failure(self, failure: Failure) -> None:
+        """Keep why something could not be made, of a sweep that was removed as `append` does."""
+        self._stay_known()
+        self._files.write("failures", "json", json.dumps(asdict(failure), ensure_ascii=False).encode())
+
+    def files(self) -> dict[str, bytes]:
+        """All that is whole, by path in the store, to be put into another."""
+        return {
+            self._files.path(part, file): data
+            for part in _PARTS
+            for file, data in self._files.whole(part).items()
+        }
+
+    def damaged(self) -> list[str]:
+        """Paths of the files that do not agree with their digest: they are passed over, always."""
+        return [
+            self._files.path(part, file)
+            for part in _PARTS
+            for file, data in self._files.read(part, self._files.names(part)).items()
+            if data is None
+        ]
+
+    def _put_record(self, record: SweepRecord) -> None:
+        told = {**vars(record), "chains": [vars(chain) for chain in record.chains]}
+        self._files.write_newest("records", "json", json.dumps(told, ensure_ascii=False).encode())
+
+    def _stay_known(self) -> None:
+        """Write again what `madray remove` took away meanwhile: one listing, where nothing is to be done."""
+        if self._record is None or self.has_records():
+            return
+        self._put_record(self._record)
+        rows = [row for parts in reversed(self._mine) for _, part in parts for row in part]
+        self._mine = []
+        if rows:
+            self._keep(rows, size=0)
+        self._store.notes.append(
+            f"{self.name} was removed while it ran; its record and the rows of this run were written again, "
+            f"and madray resume {self.name} writes those of earlier ones"
+        )
 
     def _keep(self, rows: list[Row], *, size: int) -> None:
         """Write rows; where that makes enough files of a size, one of the next takes their place."""
@@ -202,77 +271,14 @@ class Ledger:
         if len(self._mine[size]) == _TOGETHER:
             parts, self._mine[size] = self._mine[size], []
             self._keep([row for _, part in parts for row in part], size=size + 1)
-            self._remove_rows(file for file, _ in parts)
+            self._files.remove("rows", [file for file, _ in parts])
 
     def _write_rows(self, rows: Sequence[Row]) -> str:
         columns: dict[str, list[Any]] = {
             field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)
         }
         columns["numbers"] = [json.dumps(dict(numbers)) for numbers in columns["numbers"]]
-        return self._write("rows", "parquet", to_parquet(pa.table(columns)))
-
-    def _remove_rows(self, files: Iterable[str]) -> None:
-        for file in files:
-            self._store.remove_file(f"{self._folder('rows')}/{file}")
-
-    def failures(self) -> list[Failure]:
-        """The newest failure of each thing that ever failed; it may have been made since."""
-        told = [Failure(**json.loads(data)) for data in self._whole("failures").values()]
-        return list({failure.generation: failure for failure in told}.values())
-
-    def write_failure(self, failure: Failure) -> None:
-        """Keep why something could not be made."""
-        self._write("failures", "json", json.dumps(asdict(failure), ensure_ascii=False).encode())
-
-    def files(self) -> dict[str, bytes]:
-        """All that is whole, by path in the store, to be put into another."""
-        return {
-            f"{self._folder(part)}/{file}": data
-            for part in _PARTS
-            for file, data in self._whole(part).items()
-        }
-
-    def damaged(self) -> list[str]:
-        """Paths of the files that do not agree with their digest: they are passed over, always."""
-        return [
-            f"{self._folder(part)}/{file}"
-            for part in _PARTS
-            for file, data in self._read(part, self._store.names(self._folder(part))).items()
-            if data is None
-        ]
-
-    def _folder(self, part: str) -> str:
-        return f"sweeps/{self.name}/{part}"
-
-    def _write(self, part: str, ending: str, data: bytes) -> str:
-        # Names sort by time, also when two are written within one tick of the clock.
-        self._last = max(time.time_ns(), self._last + 1)
-        file = f"{self._last:020d}-{_digest(data)}.{ending}"
-        self._store.put(f"{self._folder(part)}/{file}", data)
-        return file
-
-    def _whole(self, part: str) -> dict[str, bytes]:
-        """The whole files of a part by name, in their order."""
-        found: dict[str, bytes | None] = {}
-        for _ in range(_LOOKS):
-            listed = [file for file in self._store.names(self._folder(part)) if file not in found]
-            read = self._read(part, listed)
-            found |= read
-            if len(read) == len(listed):
-                break
-        return {file: data for file in sorted(found) if (data := found[file]) is not None}
-
-    def _read(self, part: str, files: Sequence[str]) -> dict[str, bytes | None]:
-        """Those of some files that are there, with None for one that does not agree with its digest."""
-        folder = self._folder(part)
-        read: dict[str, bytes | None] = {}
-        for path, data in self._store.get_all([f"{folder}/{file}" for file in files]).items():
-            file = path.rpartition("/")[2]
-            whole = _digest(data) == file.rpartition(".")[0].rpartition("-")[2]
-            read[file] = data if whole else None
-            if not whole:
-                self._store.notes.append(f"{path} does not agree with its digest; it is passed over")
-        return read
+        return self._files.write("rows", "parquet", to_parquet(pa.table(columns)))
 
 
 def finished(
@@ -302,11 +308,3 @@ def _rows_of(table: pa.Table) -> Iterable[Row]:
     columns = {field.name: table.column(field.name).to_pylist() for field in fields(Row)}
     columns["numbers"] = list(map(json.loads, columns["numbers"]))
     return map(Row, *columns.values())
-
-
-def _is_stamped(file: str) -> bool:
-    return file[:20].isdigit() and file[20:21] == "-"
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:24]

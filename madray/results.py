@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 
 
 def open(store: str | os.PathLike[str]) -> Results:
-    """The sweeps in a store, by name: `madray.open("madray-store")["quickstart"].table()`."""
-    return Results(Store.open(store))
+    """The sweeps in a store, by name: `madray.open("madray-store")["quickstart"].table()`.
+
+    Raises: BadInput, if it is a store of another format.
+    """
+    opened = Store.open(store)
+    opened.check_format()
+    return Results(opened)
 
 
 class Results(Mapping[str, "SweepResults"]):
@@ -44,13 +49,13 @@ class Results(Mapping[str, "SweepResults"]):
         return SweepResults(self._store, name)
 
     def __contains__(self, name: object) -> bool:
-        return name in Ledger.names(self._store)
+        return name in Ledger.known(self._store)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(Ledger.names(self._store))
+        return iter(Ledger.known(self._store))
 
     def __len__(self) -> int:
-        return len(Ledger.names(self._store))
+        return len(Ledger.known(self._store))
 
 
 def floors(store: Store, record: SweepRecord) -> dict[str, float]:

@@ -30,10 +30,13 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
     list of `cell`, `seed`, `finished`, `all`, `state`), `failures` (`generation`, `of`, `error`, `traceback`,
     `chains`). A chain is `finished`, `failed` or `unfinished`.
 
-    Raises: BadInput, if the store knows no such sweep.
+    Raises: BadInput, if the store knows no such sweep, or has no whole record of it.
     """
     ledger = Ledger(store, name)
-    record = ledger.record()
+    return _status(ledger, ledger.record())
+
+
+def _status(ledger: Ledger, record: SweepRecord) -> dict[str, Any]:
     rows = ledger.rows()
     done = Counter(chain.id for chain, _, _ in finished(record, rows))
     failures = _open_failures(record, ledger.failures(), rows.values(), done)
@@ -54,7 +57,7 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
         for chain in record.chains
     ]
     return {
-        "name": name,
+        "name": ledger.name,
         f"{record.row}s": {
             "finished": sum(done.values()),
             "all": sum(len(chain.rows) for chain in record.chains),
@@ -76,12 +79,15 @@ def status_of(store: Store, name: str) -> dict[str, Any]:
 
 
 def show_status(store: Store, name: str | None, *, as_json: bool) -> None:
-    """Print the state of a sweep, or of all; of a sweep of many chains those that are not finished."""
+    """Print the state of a sweep, or of all; of a sweep of many chains those that are not finished.
+
+    Of all, those without a whole record are passed over; `notes` of the store say which.
+    """
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    names = [name] if name is not None else Ledger.names(store)
-    told = [status_of(store, each) for each in names]
+    known = Ledger.known(store) if name is None else {name: Ledger(store, name).record()}
+    told = [_status(Ledger(store, each), record) for each, record in known.items()]
     if as_json:
         print(json.dumps(told[0] if name is not None else told, indent=1, ensure_ascii=False))
         return

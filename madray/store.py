@@ -105,23 +105,36 @@ class Store:
 
         Raises: BadInput, if it cannot be written, or was written in another format.
         """
-        try:
-            found = self.get(CLAIM)
-        except OSError:
+        found = self.check_format()
+        if found is None:
             self.put(CLAIM, claim_of())
             return
         if is_damaged(found):
             self._note(f"{CLAIM} was damaged; it is written again")
             self.put(CLAIM, claim_of())
-        elif not is_ours(found):
-            raise BadInput(
-                f"--store: expected a store of format {FORMAT_VERSION} in {self.shown}, "
-                f"got {found[:60].decode(errors='replace')}; try another --store"
-            )
         if self.is_local and not os.access(self._root, os.W_OK):
             raise BadInput(
                 f"--store: expected {self.shown} to be writable, got a read-only folder; try another --store"
             )
+
+    def check_format(self) -> bytes | None:
+        """Make sure that this is not a store of another format: what lies in one means something else. A
+        folder that is no store yet passes, and so does one whose claim is damaged. Writes nothing.
+
+        Returns: the claim as it stands there, or None where there is none.
+
+        Raises: BadInput, if it was written in another format, or does not answer.
+        """
+        try:
+            found = self.get(CLAIM)
+        except OSError:
+            return None
+        if not is_ours(found) and not is_damaged(found):
+            raise BadInput(
+                f"--store: expected a store of format {FORMAT_VERSION} in {self.shown}, "
+                f"got {found[:60].decode(errors='replace')}; try another --store"
+            )
+        return found
 
     # Artifacts
 

@@ -11,6 +11,7 @@ from madray.bundles import bundles_of
 from madray.engine.needs import needs_of
 from madray.engine.targets import Names
 from madray.errors import BadInput, Missing
+from madray.forest import RECORD
 from madray.ledger import Ledger
 from madray.plan import Pair
 from madray.store import Store
@@ -26,11 +27,16 @@ class Copied:
     Attributes:
         artifacts: how many were copied; those that were there already are not counted.
         damaged: how many could not be, because their checksums do not agree.
+        missing: how many were made, as the sweep's rows say, and are not in the source any more.
+        is_all: whether these are all. If not, the sweep's file makes other keys today, and samples, features
+            and measurements whose keys cannot be told any more stayed behind.
     """
 
     artifacts: int
     size_bytes: int
     damaged: int
+    missing: int = 0
+    is_all: bool = True
 
 
 def copy_sweep(source: Store, target: Store, name: str, *, told: Callable[[int, int], None]) -> Copied:
@@ -40,13 +46,17 @@ def copy_sweep(source: Store, target: Store, name: str, *, told: Callable[[int, 
     against its checksum on the way. Records and rows come last, so that a sweep is never seen without what
     they speak of.
 
+    Where the sweep's file makes other keys today than its record has, what the record and the rows name is
+    copied as well; `notes` of the source say so.
+
     Args:
         told: called with how many artifacts are done, and how many there are.
 
     Raises: BadInput, if the source has no such sweep, the target another one of this name, or cannot be
         written.
     """
-    needs = needs_of(source, name)
+    needed = needs_of(source, name)
+    needs = needed.files
     target.claim()
     _refuse_another(source, target, name)
     files = Ledger(source, name).files()
@@ -63,7 +73,8 @@ def copy_sweep(source: Store, target: Store, name: str, *, told: Callable[[int, 
     for path, data in files.items():
         target.put(path, data)
     made = [size for size in sizes if size is not None]
-    return Copied(len(made), sum(made), len(sizes) - len(made))
+    missing = sum(_is_missing(pair, names, markers.get(pair)) for pair, names in needed.made.items())
+    return Copied(len(made), sum(made), len(sizes) - len(made), missing, needed.is_all)
 
 
 def _refuse_another(source: Store, target: Store, name: str) -> None:
@@ -77,6 +88,12 @@ def _refuse_another(source: Store, target: Store, name: str) -> None:
 
 def _wanted(marker: Marker, names: Names) -> list[str]:
     return [name for name in marker.files if names is None or name in names]
+
+
+def _is_missing(pair: Pair, names: Names, marker: Marker | None) -> bool:
+    """Whether an artifact is not there, or a generation has no weights that should have."""
+    has_weights = names is None and pair[0] == "generations"
+    return marker is None or (has_weights and set(marker.files) == {RECORD})
 
 
 def _is_there(marker: Marker, there: Marker | None, names: Names) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,15 @@ from small_sweeps import all_files, make, table_of
 
 from madray.bundles import BUNDLES
 from madray.engine.local import execute_here
-from madray.engine.needs import needs_of
+from madray.engine.needs import UNNAMED, needs_of
 from madray.engine.prepare import prepare
 from madray.engine.sweep import run
-from madray.errors import BadInput
 from madray.forest import RECORD
 from madray.garbage import collect, find_garbage
 from madray.ledger import Ledger
 from madray.running import Nothing
+from madray.spec.generators import Flow
+from madray.spec.metrics import Metric
 from madray.spec.reading import check_sweep
 from madray.store import Store
 
@@ -128,18 +131,160 @@ def test_theory_is_kept_too(store: Store) -> None:
     theory = {"kind": "simulate", "d": 2, "n_ini": 9, "n_r": 9, "n_s": 9, "generations": 3, "replicates": 2}
     prepared = prepare(check_sweep({"name": "t", "theory": theory}, name="t"), store=store, data=None)
     run(prepared, executor=execute_here, display=Nothing())
-    assert needs_of(store, "t").keys() == dict.fromkeys(prepared.targets.artifacts()).keys()
+    assert needs_of(store, "t").files.keys() == dict.fromkeys(prepared.targets.artifacts()).keys()
     assert told(store) == set()
 
 
-def test_a_sweep_that_cannot_be_read_stops_it_before_anything_is_deleted(store: Store) -> None:
+def rewritten(store: Store, name: str, text: str) -> None:
+    """Let a record say another file, as if what the file names had changed since."""
+    ledger = Ledger(store, name)
+    ledger.write_record(replace(ledger.record(), text=text))
+
+
+UNREADABLE = "name: kept\nchain: {generator: gone:Gone}"
+
+
+@pytest.mark.parametrize("changes", [{}, {"keep": "last"}, {"chain": {"generator": "gaussian"}}])
+def test_a_sweep_whose_file_cannot_be_read_any_more_loses_nothing(
+    store: Store, changes: dict[str, Any]
+) -> None:
+    make(store, "kept", **changes)
+    rewritten(store, "kept", UNREADABLE)
+    store.notes.clear()
+    assert told(store) == set()
+    note, what_follows = store.notes
+    assert what_follows.startswith("so long, nothing goes of anybody's bundles, draws, ")
+    assert note.startswith("kept: its file cannot be read any more (")
+    assert note.endswith("; what its record and its rows name is kept")
+
+
+def test_theory_whose_file_cannot_be_read_any_more_is_known_by_its_record(store: Store) -> None:
+    theory = {"kind": "simulate", "d": 2, "n_ini": 9, "n_r": 9, "n_s": 9, "generations": 3, "replicates": 2}
+    prepared = prepare(check_sweep({"name": "t", "theory": theory}, name="t"), store=store, data=None)
+    run(prepared, executor=execute_here, display=Nothing())
+    before = needs_of(store, "t")
+    rewritten(store, "t", "name: t\ntheory: {kind: gone}")
+    assert needs_of(store, "t") == before
+    assert told(store) == set()
+
+
+@pytest.mark.parametrize("part", ["generator", "metric"])
+def test_a_finished_sweep_loses_nothing_when_a_version_is_raised(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     make(store, "kept")
-    [record] = store.names("sweeps/kept/records")
-    ledger = Ledger(store, "kept")
-    told_now = ledger.record()
-    ledger.write_record(
-        type(told_now)(**{**vars(told_now), "text": "name: kept\nchain: {generator: gone:Gone}"})
+    make(store, "gone", chain={"n_s": 31})
+    before = needs_of(store, "kept")
+    gone = needs_of(store, "gone").files.keys() - before.files.keys()
+    monkeypatch.setattr(Flow if part == "generator" else Metric, "version", 99)
+    assert told(store) == set()
+    *notes, _ = store.notes
+    assert [note.partition(";")[0] for note in notes] == [
+        f"{name}: its file makes other keys today than its record has" for name in ("gone", "kept")
+    ]
+    after = needs_of(store, "kept")
+    named = (
+        before.files.keys()
+        if part == "generator"
+        else {pair for pair in before.files if pair[0] != "measurements"}
     )
-    assert store.names("sweeps/kept/records")[0] == record
-    with pytest.raises(BadInput, match="the record of kept: "):
-        find_garbage(store, older_than_hours=0)
+    assert named <= after.files.keys()  # with the samples: their keys follow from those of the generations
+    assert not after.is_all
+    # Of a sweep that is gone, what no record names and nobody can tell from others' stays as well.
+    store.remove_folder("sweeps/gone")
+    collect(store, find_garbage(store, older_than_hours=0))
+    left = {(kind, key) for kind, key, *_ in (path.split("/") for path in all_files(store))}
+    assert {kind for kind, _ in gone & left} <= UNNAMED
+    assert {kind for kind, _ in gone - left} == {"generations", "pictures"}
+    # What is made anew under the new keys is known in full again.
+    make(store, "kept")
+    store.notes.clear()
+    assert ("generations" in {path.split("/")[0] for path in told(store)}) == (part == "generator")
+    assert store.notes == []
+
+
+def test_what_is_left_of_a_removed_sweep_is_garbage_and_stops_nothing(store: Store) -> None:
+    make(store, "kept")
+    make(store, "removed")
+    store.remove_folder("sweeps/removed/records")
+    assert told(store) == {file.path for file in store.files("sweeps/removed")}
+    assert told(store, hours=24) == set()
+    assert "removed in " in store.notes[0] and "found none" in store.notes[0]
+    collect(store, find_garbage(store, older_than_hours=0))
+    assert Ledger.names(store) == ["kept"]
+
+
+def test_a_sweep_whose_only_record_is_damaged_loses_nothing(store: Store) -> None:
+    make(store, "kept")
+    before = all_files(store)
+    [record] = (Path(store.uri) / "sweeps" / "kept" / "records").iterdir()
+    record.write_bytes(record.read_bytes()[:-1])
+    collect(store, find_garbage(store, older_than_hours=0))
+    assert all_files(store) == before
+    assert any(
+        "found a damaged one; run its file again, or madray remove kept" in note for note in store.notes
+    )
+    store.remove_folder("sweeps/kept")
+    assert told(store) == all_files(store)
+
+
+# What happens between looking and deleting
+
+
+def test_what_a_sweep_takes_up_after_it_was_found_stays(store: Store) -> None:
+    make(store, "first")
+    before = table_of(store, "first")
+    store.remove_folder("sweeps/first")
+    found = find_garbage(store, older_than_hours=0)
+    assert {file.path for file in found.files} == all_files(store)
+    make(store, "second")  # of the same settings: all is there, and nothing is written but its ledger
+    whole = all_files(store)
+    went = collect(store, found)
+    assert (went.files, went.whole, went.parts, went.loose) == ([], [], [], [])
+    assert all_files(store) == whole
+    assert sorted(table_of(store, "second").values(), key=str) == sorted(before.values(), key=str)
+    assert told(store) == set()
+
+
+def test_weights_that_a_sweep_wants_by_now_stay(store: Store) -> None:
+    make(store, "all")
+    make(store, "last", keep="last")
+    store.remove_folder("sweeps/all")
+    found = find_garbage(store, older_than_hours=0)
+    assert found.parts
+    before = all_files(store)
+    make(store, "again")
+    went = collect(store, found)
+    assert (went.files, went.parts) == ([], [])
+    assert all_files(store) >= before
+
+
+def test_what_was_written_to_since_it_was_found_stays(store: Store) -> None:
+    make(store, "gone")
+    store.remove_folder("sweeps/gone")
+    found = find_garbage(store, older_than_hours=0)
+    kind, key = next(pair for pair in found.whole if pair[0] == "measurements")
+    store.commit(kind, key, store.read(kind, key))  # another writer makes it again
+    went = collect(store, found)
+    assert store.has(kind, key)
+    assert (kind, key) not in went.whole
+    assert len(went.whole) == len(found.whole) - 1
+    assert {path.split("/")[1] for path in all_files(store)} == {key}
+    assert {file.path for file in went.files} == {
+        file.path for file in found.files if not file.path.startswith(f"{kind}/{key}/")
+    }
+
+
+def test_an_attempt_that_counts_by_now_stays(store: Store) -> None:
+    make(store, "kept")
+    key = Ledger(store, "kept").record().chains[0].generations[0]
+    files = store.read("generations", key)
+    marker = store.own_marker("generations", key)
+    store.commit("generations", key, files)  # the first attempt counts no more
+    found = find_garbage(store, older_than_hours=0)
+    assert found.loose and marker is not None
+    assert all(path.startswith(f"generations/{key}/{marker.attempt}/") for path in found.loose)
+    told_now = {"format": 1, "attempt": marker.attempt, "files": marker.files}
+    store.put(f"generations/{key}/done.json", json.dumps(told_now).encode())
+    assert collect(store, found).files == []
+    assert store.read("generations", key) == files

@@ -126,11 +126,84 @@ def test_a_sweep_that_nobody_knows_is_bad_input_and_names_those_there_are(
         Ledger(store, "other").record()
 
 
+def test_a_name_without_a_whole_record_is_passed_over_and_said(
+    ledger: Ledger, store: Store, tmp_path: Path
+) -> None:
+    ledger.write_record(RECORD)
+    other, removed = Ledger(store, "other"), Ledger(store, "removed")
+    other.write_record(replace(RECORD, name="other"))
+    removed.append([ROW])
+    [record] = (tmp_path / "sweeps" / "other" / "records").iterdir()
+    record.write_bytes(b"")
+    store.notes.clear()
+    assert Ledger.known(store) == {"s": RECORD}
+    assert [note for note in store.notes if note.startswith("expected")] == [
+        f"expected a whole record of other in {tmp_path}, found a damaged one; "
+        "run its file again, or madray remove other; it is passed over",
+        f"expected a whole record of removed in {tmp_path}, found none; "
+        "run its file again, or madray remove removed; it is passed over",
+    ]
+    for each in (other, removed):
+        each.check_known()
+        with pytest.raises(BadInput, match=f"madray remove {each.name}$"):
+            each.record()
+    with pytest.raises(BadInput, match="there are: other, removed, s"):
+        Ledger(store, "never").check_known()
+
+
+@pytest.mark.parametrize("what", ["rows", "a failure"])
+def test_a_sweep_that_was_removed_while_it_ran_comes_back_with_what_it_made(
+    ledger: Ledger, store: Store, what: str
+) -> None:
+    Ledger(store, "s").append([replace(ROW, t=99)])  # by an earlier run
+    ledger.write_record(RECORD)
+    rows = [replace(ROW, t=t) for t in range(1, 41)]
+    for row in rows[:-1]:
+        ledger.append([row])
+    store.remove_folder("sweeps/s")
+    if what == "rows":
+        ledger.append(rows[-1:])
+    else:
+        ledger.write_failure(FAILURE)
+    assert Ledger(store, "s").record() == RECORD
+    last = 40 if what == "rows" else 39
+    assert [repr(row) for row in Ledger(store, "s").rows().values()] == [repr(row) for row in rows[:last]]
+    assert ledger.failures() == ([] if what == "rows" else [FAILURE])
+    [note] = store.notes
+    assert "s was removed while it ran; its record and the rows of this run were written again" in note
+    ledger.append([replace(ROW, t=41)])
+    assert len(store.notes) == 1
+    assert len(files(store, "records")) == 1
+
+
+def test_a_record_that_another_run_found_written_is_written_again_too(ledger: Ledger, store: Store) -> None:
+    ledger.write_record(RECORD)
+    later = Ledger(store, "s")
+    later.write_record(replace(RECORD, created=5.0))  # says the same, and writes nothing
+    store.remove_folder("sweeps/s")
+    later.append([ROW])
+    assert Ledger(store, "s").record().text == RECORD.text
+
+
+def test_to_look_whether_a_sweep_was_removed_is_one_listing(
+    ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.write_record(RECORD)
+    listed: list[str] = []
+    names, get = store.names, store.get
+    monkeypatch.setattr(store, "names", lambda folder: listed.append(folder) or names(folder))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(store, "get", lambda path: listed.append(path) or get(path))  # type: ignore[func-returns-value]
+    ledger.append([])
+    assert listed == []
+    ledger.append([ROW])
+    assert listed == ["sweeps/s/records"]
+
+
 def test_a_clock_that_goes_backwards_does_not_reorder_what_one_writer_writes(
     ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([500, 500, 400, 100, 1000, 2])
-    monkeypatch.setattr("madray.ledger.time.time_ns", lambda: next(clock))
+    monkeypatch.setattr("madray.write_once.time.time_ns", lambda: next(clock))
     for number in range(6):
         ledger.write_failure(replace(FAILURE, error=f"{number}"))
         assert [failure.error for failure in ledger.failures()] == [f"{number}"]
@@ -141,7 +214,7 @@ def test_the_record_written_last_counts_though_another_machines_clock_is_ahead(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([10**18, 5])
-    monkeypatch.setattr("madray.ledger.time.time_ns", lambda: next(clock))
+    monkeypatch.setattr("madray.write_once.time.time_ns", lambda: next(clock))
     Ledger(store, "s").write_record(RECORD)
     Ledger(store, "s").write_record(replace(RECORD, text="later"))
     assert Ledger(store, "s").record().text == "later"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from madray.errors import BadInput
 from madray.ledger import ChainRecord, Failure, Ledger, Row, SweepRecord
 from madray.status import MANY, MANY_FAILURES, show_status, status_of
 from madray.store import Store
@@ -109,3 +110,15 @@ def test_a_failure_that_was_made_since_is_told_no_more(store: Store) -> None:
     told = status_of(store, "s")
     assert told["failures"] == []
     assert [chain["state"] for chain in told["chains"]] == ["unfinished", "unfinished"]
+
+
+def test_of_all_sweeps_those_without_a_whole_record_are_passed_over_and_noted(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_sweep(store, 2, finished=1)
+    Ledger(store, "removed").append([row_of(0, 1)])
+    show_status(store, None, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [status_of(store, "s")]
+    assert "a whole record of removed in " in store.notes[0]
+    with pytest.raises(BadInput, match="found none; run its file again, or madray remove removed"):
+        status_of(store, "removed")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from madray.cli.options import STORE, StoreOption, open_store, store_told
+from madray.cli.options import STORE, StoreOption, open_store, say_notes, store_told
 from madray.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def gc(
     place = open_store(store)
     found = find_garbage(place, older_than_hours=older_than)
     if delete:
-        collect(place, found)
+        found = collect(place, found)
+    say_notes(place)
     if as_json:
         files = [{"path": file.path, "size_bytes": file.size_bytes} for file in found.files]
         print(json.dumps({"files": files, "size_bytes": found.size_bytes, "deleted": delete}, indent=1))
@@ -52,7 +53,7 @@ def remove(
     from madray.ledger import Ledger
 
     place = open_store(store)
-    Ledger(place, name).record()  # or an error that says which sweeps there are
+    Ledger(place, name).check_known()
     place.remove_folder(f"sweeps/{name}")
     print(f"forgot {name}; what it made: madray gc{store_told(place)}")
 
@@ -74,10 +75,10 @@ def import_(
     from madray.ledger import Ledger
 
     source = open_store(folder)
-    names = Ledger.names(source)
+    names = [*Ledger.known(source)]
     if not names:
         raise BadInput(
-            f"expected a folder that `madray export` made, got {source.shown}, which has no sweeps"
+            f"expected a folder that `madray export` made, got {source.shown}, which has no whole sweeps"
         )
     _copy(source, open_store(store), names)
 
@@ -94,10 +95,16 @@ def _copy(source: Store, target: Store, names: list[str]) -> None:
             bar = progress.add_task(name, total=None)
             told = partial(_advance, progress, bar)
             copied = copy_sweep(source, target, name, told=told)
+        say_notes(source)
         size = gigabytes(copied.size_bytes)
         print(f"{name}: {copied.artifacts} artifacts, {size} copied to {target.shown}")
+        again = f"madray resume {name}{store_told(source)}"
+        if not copied.is_all:
+            print("of samples, features and measurements, those were copied whose keys can still be told")
+        if copied.missing:
+            gone = f"{copied.missing} that its rows say were made are not in {source.shown}"
+            print(f"{gone}; make them again ({again}), and copy once more")
         if copied.damaged:
-            again = f"madray resume {name}{store_told(source)}"
             print(
                 f"{copied.damaged} were damaged and left out; make them again ({again}), and copy once more"
             )

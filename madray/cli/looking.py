@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from madray.cli.options import STORE, StoreOption, open_store
+from madray.cli.options import STORE, StoreOption, open_store, say_notes
 
 
 class Format(StrEnum):
@@ -27,7 +27,9 @@ def status(
     """Show how far a sweep is, and what failed."""
     from madray.status import show_status
 
-    show_status(open_store(store), name, as_json=as_json)
+    place = open_store(store)
+    show_status(place, name, as_json=as_json)
+    say_notes(place)
 
 
 def table(
@@ -39,11 +41,13 @@ def table(
     from madray import table as tables
     from madray.ledger import Ledger
 
-    ledger = Ledger(open_store(store), name)
+    place = open_store(store)
+    ledger = Ledger(place, name)
     made = tables.table(ledger.record(), ledger.rows())
     write = {Format.csv: tables.to_csv, Format.json: tables.to_json, Format.parquet: tables.to_parquet}
     sys.stdout.buffer.write(write[format_](made))
     sys.stdout.buffer.flush()
+    say_notes(place)
 
 
 def schema() -> None:

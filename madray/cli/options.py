@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,9 +53,23 @@ ShardOption = Annotated[
 
 
 def open_store(uri: str) -> Store:
+    """The store there, be it one yet or not.
+
+    Raises: BadInput, if nothing opens it, or another madray made it in another format: to this one all of it
+    would be garbage.
+    """
     from madray.store import Store
 
-    return Store.open(uri)
+    opened = Store.open(uri)
+    opened.check_format()
+    return opened
+
+
+def say_notes(store: Store) -> None:
+    """Say on stderr what was passed over on the way, each once and in a line."""
+    for note in dict.fromkeys(store.notes):
+        print(f"madray: {note}", file=sys.stderr)
+    store.notes.clear()
 
 
 def store_told(store: Store) -> str:

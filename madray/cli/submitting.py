@@ -39,9 +39,16 @@ def submit(
     set_: SetOption = None,
     cluster: Annotated[
         Path | None,
-        typer.Option("--cluster", help="The RayCluster to make: a manifest, or a folder for kustomize."),
+        typer.Option(
+            "--cluster",
+            help="The RayCluster to make: a manifest, or a folder for kustomize. Without it, madray's own: "
+            "namespace and service account `madray` have to be there, it has no keys to a store, "
+            "and --image is needed.",
+        ),
     ] = None,
-    image: Annotated[str | None, typer.Option("--image", help="The image of the cluster's nodes.")] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", help="The image of the cluster's nodes, as they pull it.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the manifests to a file; to stdout without.")
     ] = None,

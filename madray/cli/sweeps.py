@@ -147,6 +147,8 @@ def _run(console: Any, prepared: Prepared, uri: str | None, address: str | None)
         raise
     finally:
         display.close()
+    for note in _drain(store):
+        console.print(note, markup=False)
     if tracker is not None:
         made = to_csv(make_table(record, outcome.rows))
         artifacts = {"sweep.yaml": record.text.encode(), "table.csv": made}

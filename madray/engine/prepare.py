@@ -58,8 +58,9 @@ class Prepared:
     @cached_property
     def mine(self) -> frozenset[int]:
         """The places of the chains that this driver makes."""
-        chains = self.record.chains
-        return frozenset(range(len(chains))) if self.shard is None else self.shard.places(chains)
+        if self.shard is not None:
+            return self.shard.places(self.record)
+        return frozenset(range(len(self.record.chains)))
 
     def planned(self, markers: Mapping[Pair, Marker]) -> Prepared:
         """The same with another look at the store."""

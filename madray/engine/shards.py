@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from madray.batches import batches, each_alone
 from madray.engine.work import Work, WorkPlan
 from madray.errors import BadInput
-from madray.ledger import ChainRecord, Effort
+from madray.ledger import ChainRecord, Effort, SweepRecord
 from madray.plan import Release, Segment
 
 
@@ -20,6 +21,10 @@ class Shard:
     Chains that begin with the same generation stay together as long as there are as many such groups as
     shards (with several seeds there are), so that nothing is made twice. Where there are fewer, groups are
     cut, and a shared beginning is made by each shard that comes to it before it is in the store.
+
+    A batch (`madray.batches`), which is one run in MLflow, is never cut as long as there are as many batches
+    as shards. Where there are fewer, as of a boundary along one field, batches are cut as well: that all
+    drivers have work counts for more than that each has runs of its own. Then those of a batch write to one.
 
     >>> Shard.parse("2/3")
     Shard(place=2, count=3)
@@ -39,24 +44,54 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.place}/{self.count}"
 
-    def places(self, chains: Sequence[ChainRecord]) -> frozenset[int]:
-        """Which of these chains are this shard's, by their place.
+    def places(self, record: SweepRecord) -> frozenset[int]:
+        """Which chains of a sweep are this shard's, by their place.
 
         >>> chain = ChainRecord("", {}, seed=0, generations=["first"], rows=[], parameters={})
-        >>> sorted(Shard(1, 2).places([chain] * 5)), sorted(Shard(2, 2).places([chain] * 5))
+        >>> record = SweepRecord("five", 0.0, "", {}, [], {}, [chain] * 5)
+        >>> sorted(Shard(1, 2).places(record)), sorted(Shard(2, 2).places(record))
         ([0, 1, 2], [3, 4])
         """
-        groups: dict[str, list[int]] = defaultdict(list)
-        for place, chain in enumerate(chains):
-            groups[chain.generations[0]].append(place)
-        if len(groups) < self.count:
-            n, all_places = len(chains), [place for group in groups.values() for place in group]
-            cuts = [-(-n * i // self.count) for i in range(self.count + 1)]
-            return frozenset(all_places[cuts[self.place - 1] : cuts[self.place]])
+        alone = each_alone(record)
+        whole = [[place] for place in range(len(record.chains))] if alone else [*batches(record).values()]
+        groups = _groups(record.chains, whole)
+        if len(groups) >= self.count:
+            return self._dealt([sorted(place for batch in group for place in batch) for group in groups])
+        pieces = [batch for group in groups for batch in group]
+        if len(pieces) < self.count:
+            pieces = [[place] for batch in pieces for place in batch]
+        return self._cut(pieces)
+
+    def _dealt(self, groups: Sequence[list[int]]) -> frozenset[int]:
+        """Its groups where the largest is dealt first, each to who has least."""
         shares: list[list[int]] = [[] for _ in range(self.count)]
-        for group in sorted(groups.values(), key=lambda group: (-len(group), group)):
+        for group in sorted(groups, key=lambda group: (-len(group), group)):
             min(shares, key=len).extend(group)
         return frozenset(shares[self.place - 1])
+
+    def _cut(self, pieces: Sequence[list[int]]) -> frozenset[int]:
+        """Its pieces where neighbours stay together, and each has as many, or one less."""
+        cuts = [-(-len(pieces) * i // self.count) for i in range(self.count + 1)]
+        own = pieces[cuts[self.place - 1] : cuts[self.place]]
+        return frozenset(place for piece in own for place in piece)
+
+
+def _groups(chains: Sequence[ChainRecord], batches: Sequence[list[int]]) -> list[list[list[int]]]:
+    """Batches put together as far as any of their chains begin with the same generation."""
+    above: dict[str, str] = {}
+
+    def top(beginning: str) -> str:
+        while (higher := above.setdefault(beginning, beginning)) != beginning:
+            above[beginning] = beginning = above[higher]
+        return beginning
+
+    for batch in batches:
+        for place in batch:
+            above[top(chains[place].generations[0])] = top(chains[batch[0]].generations[0])
+    groups: dict[str, list[list[int]]] = defaultdict(list)
+    for batch in batches:
+        groups[top(chains[batch[0]].generations[0])].append(batch)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)

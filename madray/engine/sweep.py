@@ -76,9 +76,14 @@ def run(
 
     Raises: BadInput, if the store cannot be written.
     """
-    driver = _Driver(prepared, display, follower)
     prepared.ledger.write_record(prepared.record)
+    if prepared.before != prepared.record:
+        # Before the record was there, `madray gc` may have taken what nobody else asked for.
+        there = prepared.store.markers(prepared.markers)
+        if there.keys() != prepared.markers.keys():
+            prepared = prepared.planned(there)
     prepared.ledger.tidy()
+    driver = _Driver(prepared, display, follower)
     driver.catch_up()
     try:
         for left in reversed(range(_ROUNDS)):
@@ -127,7 +132,7 @@ class _Driver:
         self._chains = prepared.record.chains
 
     def catch_up(self) -> None:
-        """Write rows whose numbers are in the store but which nobody wrote down, and show all of them."""
+        """Write rows whose numbers are in the store but which nobody wrote down, and show all of its own."""
         known = list(self.rows.values())
         markers = self.prepared.markers
         for place in sorted(self.prepared.mine):
@@ -137,7 +142,8 @@ class _Driver:
                 if (chain.id, t, key) not in self.rows and all(pair in markers for pair in needs):
                     self._finish(place, t, math.nan, math.nan)
         if self._follower is not None and known:
-            wanted = {(chain.id, key) for chain in self._chains for key in chain.rows}
+            mine = [self._chains[place] for place in sorted(self.prepared.mine)]
+            wanted = {(chain.id, key) for chain in mine for key in chain.rows}
             self._follower.follow([row for row in known if (row.chain, row.key) in wanted])
         self.flush()
 
@@ -196,7 +202,9 @@ class _Driver:
         rows, self._fresh = self._fresh, []
         self.prepared.ledger.append(rows)
         if self._follower is not None and rows:
-            self._follower.follow(rows)
+            # A beginning that chains share gives rows of other drivers' chains as well, which those show.
+            mine = {self._chains[place].id for place in self.prepared.mine}
+            self._follower.follow([row for row in rows if row.chain in mine])
 
     def outcome(self) -> Outcome:
         """How things stand at the end."""

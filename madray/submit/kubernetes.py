@@ -19,7 +19,7 @@ import yaml
 from madray.errors import BadInput, MadrayError
 from madray.keys import digest
 from madray.submit.errand import Errand
-from madray.submit.raycluster import Manifest, ray_container
+from madray.submit.raycluster import Manifest, check_image, ray_container
 
 NAME_LENGTH = 47
 """The longest name of a RayJob: its clusters' services are named after it."""
@@ -59,8 +59,9 @@ def manifests(errand: Errand, cluster: Mapping[str, Any]) -> Manifests:
     Its name says what it is of: the same sweep on the same cluster has the same name, an edited one another.
     A cluster that waits in a queue of Kueue's makes a job that waits there.
 
-    Raises: BadInput, if the sweep file is too long for a ConfigMap.
+    Raises: BadInput, if the cluster names no image, or the sweep file is too long for a ConfigMap.
     """
+    check_image(cluster)
     size = len(errand.text.encode())
     if size > _CONFIG_MAP_BYTES:
         raise BadInput(

@@ -16,6 +16,9 @@ from madray.errors import BadInput
 Manifest = dict[str, Any]
 """A Kubernetes object as plain data."""
 
+UNNAMED = "madray"
+"""Stands for an image in madray's own manifest: nobody else can know where yours is."""
+
 
 def ray_cluster(path: Path | None) -> Manifest:
     """The RayCluster in a manifest file, or in a folder that kustomize builds; without a path, madray's own.
@@ -43,6 +46,21 @@ def with_image(cluster: Mapping[str, Any], image: str) -> Manifest:
     for group in groups(changed):
         ray_container(group)["image"] = image
     return changed
+
+
+def check_image(cluster: Mapping[str, Any]) -> None:
+    """See that the cluster's nodes have an image of the user's.
+
+    Raises: BadInput, if one has none, or the name that stands for it, which nodes would ask Docker Hub for.
+    """
+    for group in groups(cluster):
+        image = ray_container(group).get("image")
+        if not image or image == UNNAMED:
+            raise BadInput(
+                "--image: expected the image that you built from cluster/Dockerfile, "
+                f"got {f'{UNNAMED}, which only stands for it' if image else 'none'}; "
+                "try --image registry.example.com/madray:0.1.0, or --cluster with an overlay that names it"
+            )
 
 
 def groups(cluster: Mapping[str, Any]) -> list[Manifest]:

@@ -109,6 +109,16 @@ def is_refusal(error: Exception) -> bool:
     return status is not None and status() in _REFUSALS
 
 
+@contextmanager
+def passing_over_refusals() -> Iterator[None]:
+    """For what need not be: another driver of the same sweep may have done it already, or the opposite."""
+    try:
+        yield
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+
+
 def reason(error: BaseException, uri: str) -> str:
     """Why, in one short line without secrets: what was at the root of an error."""
     while (cause := error.__cause__ or error.__context__) is not None:

@@ -155,6 +155,7 @@ class Tracker:
         return pictures
 
     def _close(self, runs: Runs, states: Mapping[str, State], artifacts: Mapping[str, bytes]) -> None:
+        runs.look_again()
         for id_, state in states.items():
             if self._given_up:
                 return

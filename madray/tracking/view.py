@@ -1,9 +1,9 @@
 """What stands for what in MLflow: which rows a run has, and what its steps count.
 
 The rows of a chain, or of a simulation, are its generations: they make a run, and the step is the generation.
-A calculation with one row makes no curve. There a run stands for a *batch*: the cells of one seed that agree
-in all but the last field of the grid. The step is the position along that field, whose value, where it is a
-number, is logged beside the numbers, so that it can be the x axis.
+A calculation with one row makes no curve. There a run stands for a batch (`madray.batches`). The step is the
+position along the last field of the grid, whose value, where it is a number, is logged beside the numbers, so
+that it can be the x axis.
 
 Of more than a thousand chains nobody looks at the curves one by one, and each run costs MLflow a tenth of a
 second: there a run stands for a batch too, and shows the last generation of each of its chains.
@@ -17,12 +17,9 @@ from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Any, Protocol
 
-from madray.keys import digest
+from madray.batches import batches, each_alone, last_field, without
 from madray.ledger import ChainRecord, Row, SweepRecord
 from madray.tracking.runs import State, worst
-
-MANY_CHAINS = 1000
-"""Up to so many chains of a sweep have a run each."""
 
 
 class View(Protocol):
@@ -41,8 +38,7 @@ class View(Protocol):
 
 def view_of(record: SweepRecord) -> View:
     """The view that suits what the sweep's rows tell of, and how many chains there are."""
-    by_generation = record.row == "generation" and len(record.chains) <= MANY_CHAINS
-    return ByGeneration(record) if by_generation else InBatches.of(record)
+    return ByGeneration(record) if each_alone(record) else InBatches.of(record)
 
 
 @dataclass(frozen=True)
@@ -78,15 +74,16 @@ class InBatches:
     @staticmethod
     def of(record: SweepRecord) -> InBatches:
         """The batches of a sweep, in the order of its cells."""
-        field = [*record.chains[0].point][-1:] if record.chains else []
-        batches: dict[str, list[ChainRecord]] = defaultdict(list)
-        places, along = {}, {}
-        for cell in record.chains:
-            batch = digest({"batch": _without(cell.parameters, field), "seed": cell.seed})
-            batches[batch].append(cell)
-            places[cell.id] = (batch, len(batches[batch]))
-            along[cell.id] = {name: float(cell.point[name]) for name in field if _is_number(cell.point[name])}
-        chains = [_batch(name, cells, field) for name, cells in batches.items()]
+        field = last_field(record)
+        chains, places = [], {}
+        for batch, members in batches(record).items():
+            cells = [record.chains[place] for place in members]
+            chains.append(_batch(batch, cells, field))
+            places.update({cell.id: (batch, step) for step, cell in enumerate(cells, start=1)})
+        along = {
+            cell.id: {name: float(cell.point[name]) for name in field if _is_number(cell.point[name])}
+            for cell in record.chains
+        }
         last = {cell.id: len(cell.rows) for cell in record.chains}
         # A row of a batch is a cell, as a calculation is: its step is no generation.
         return InBatches(replace(record, chains=chains, row="calculation"), places, last, along)
@@ -115,16 +112,12 @@ def _batch(name: str, cells: Sequence[ChainRecord], last: Sequence[str]) -> Chai
     first = cells[0]
     return ChainRecord(
         id=name,
-        point=_without(first.point, last),
+        point=without(first.point, last),
         seed=first.seed,
         generations=[cell.generations[-1] for cell in cells],
         rows=[cell.rows[-1] for cell in cells],
-        parameters=_without(first.parameters, last),
+        parameters=without(first.parameters, last),
     )
-
-
-def _without(fields: Mapping[str, Any], left_out: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import yaml
 from kuberay import AUTOSCALER_V2, cluster_spec, groups, problems
 from kustomizing import CLUSTERS, ENVIRONMENTS, KUBERNETES, build, containers, documents, size_bytes
+from rendered import ERRAND, clusters, jobs, named, plain_objects, things
 
 from madray.submit import Errand, manifests, ray_cluster
 
@@ -23,39 +23,7 @@ Object = dict[str, Any]
 
 KUBERNETES_VERSION = "1.33"
 ROOT = Path(__file__).parents[2]
-ERRAND = Errand("quickstart", "name: quickstart\n", "s3://bucket/madray")
 EXAMPLES = sorted((KUBERNETES / "examples").glob("*.yaml"))
-
-
-@cache
-def clusters() -> dict[str, Object]:
-    """All RayClusters that there are: madray's own, and those of the overlays."""
-    own = {"default": ray_cluster(None)}
-    return own | {
-        folder.name: next(each for each in build(folder) if each["kind"] == "RayCluster")
-        for folder in CLUSTERS
-    }
-
-
-def jobs() -> dict[str, Object]:
-    """The RayJob that each of them makes."""
-    return {name: manifests(ERRAND, cluster).job for name, cluster in clusters().items()}
-
-
-def things() -> list[Object]:
-    """All RayClusters and all RayJobs."""
-    return [*clusters().values(), *jobs().values()]
-
-
-def plain_objects() -> list[Object]:
-    """Everything that is Kubernetes's own."""
-    found = [each for folder in ENVIRONMENTS for each in build(folder)]
-    found += [manifests(ERRAND, ray_cluster(None)).config_map]
-    return found
-
-
-def named(thing: Object) -> str:
-    return f"{thing['kind']}-{thing['metadata']['name']}"
 
 
 def pod_specs(thing: Object) -> list[Object]:
@@ -253,6 +221,36 @@ def test_services_are_reached_from_the_cluster_alone() -> None:
     assert allowed.items() <= submitter.items()
 
 
+def test_other_namespaces_get_through_by_their_name_alone() -> None:
+    """A pod gives itself what labels it likes; this label of a namespace is written by Kubernetes."""
+    policies = [each for each in plain_objects() if each["kind"] == "NetworkPolicy"]
+    peers = [peer for each in policies for rule in each["spec"]["ingress"] for peer in rule["from"]]
+    assert peers
+    namespaces = [peer["namespaceSelector"] for peer in peers if "namespaceSelector" in peer]
+    [operators] = namespaces
+    assert set(operators) == {"matchLabels"}
+    [(label, name)] = operators["matchLabels"].items()
+    assert label == "kubernetes.io/metadata.name"
+    guide = (ROOT / "cluster" / "README.md").read_text("utf-8")
+    [installed] = re.findall(r"helm install kuberay-operator .*--namespace (\S+)", guide)
+    assert name == installed
+    assert not [peer for peer in peers if "ipBlock" in peer]
+
+
+def test_what_is_made_without_a_cluster_of_ones_own_is_where_its_service_account_is() -> None:
+    account = next(each for each in plain_objects() if each["kind"] == "ServiceAccount")
+    cluster, made = clusters()["default"], manifests(ERRAND, clusters()["default"])
+    for each in (cluster, made.job, made.config_map):
+        assert each["metadata"]["namespace"] == account["metadata"]["namespace"]
+    for group in groups(cluster):
+        assert group["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"]
+
+
+def test_no_cluster_has_an_image_that_nodes_would_look_for_on_docker_hub() -> None:
+    for container in containers(things()):
+        assert re.fullmatch(r"registry\.example\.com/madray:\S+", container["image"])
+
+
 def test_mlflow_wants_a_password_and_knows_its_own_name() -> None:
     server = next(each for each in plain_objects() if each["kind"] == "Deployment")
     [container] = containers([server])
@@ -307,6 +305,14 @@ def test_the_queue_variant_has_a_fixed_size_and_starts_suspended() -> None:
     assert job["spec"]["suspend"] is True
     assert "suspend" not in job["spec"]["rayClusterSpec"]
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "madray"
+
+
+def test_the_guide_gives_a_lost_head_more_than_the_five_minutes_of_kuberay() -> None:
+    """`JobStatusCheckTimeoutExceeded` is not tried again, whatever `backoffLimit` says."""
+    guide = (ROOT / "cluster" / "README.md").read_text("utf-8")
+    told = "--set 'env[0].name=RAYJOB_STATUS_CHECK_TIMEOUT_SECONDS' --set-string 'env[0].value=3600'"
+    assert told in guide
+    assert "JobStatusCheckTimeoutExceeded" in guide
 
 
 def test_the_version_of_ray_is_that_of_the_image() -> None:

@@ -5,39 +5,80 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from commands import madray, start
 from hypothesis import given
 from hypothesis import strategies as st
 
+from madray.batches import batches
 from madray.engine.local import execute_here
 from madray.engine.prepare import Prepared, prepare
 from madray.engine.shards import Shard
 from madray.engine.sweep import run
 from madray.errors import BadInput
-from madray.ledger import ChainRecord
+from madray.ledger import ChainRecord, Row, SweepRecord
 from madray.running import Nothing
 from madray.spec.reading import parse_sweep
 from madray.store import Store
 
 
-def chains_of(roots: list[int]) -> list[ChainRecord]:
-    """Chains that begin with these generations."""
-    return [ChainRecord(str(place), {}, 0, [str(root)], [], {}) for place, root in enumerate(roots)]
+def beginning_with(roots: list[int]) -> SweepRecord:
+    """A sweep of chains that begin with these generations."""
+    chains = [ChainRecord(str(place), {}, 0, [str(root)], [], {}) for place, root in enumerate(roots)]
+    return SweepRecord("parts", 0.0, "", {}, [], {}, chains)
 
 
 @given(roots=st.lists(st.integers(0, 5), max_size=30), count=st.integers(1, 8))
 def test_every_chain_is_of_one_shard(roots: list[int], count: int) -> None:
-    chains = chains_of(roots)
-    shares = [Shard(place, count).places(chains) for place in range(1, count + 1)]
-    assert sorted(place for share in shares for place in share) == list(range(len(chains)))
+    shares = [Shard(place, count).places(beginning_with(roots)) for place in range(1, count + 1)]
+    assert sorted(place for share in shares for place in share) == list(range(len(roots)))
     if len(set(roots)) < count:
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
     else:
         for root in set(roots):
             assert sum(any(roots[place] == root for place in share) for share in shares) == 1
+
+
+def cells(bias: int, n_r: int, *, row: Literal["generation", "calculation"], roots: int = 0) -> SweepRecord:
+    """So many values of λ and n_r: a batch is what has one λ. Cells begin alike in `roots` ways, or in none."""
+    points = [{"lambda": i / 10, "n_r": j} for i in range(bias) for j in range(n_r)]
+    chains = [
+        ChainRecord(f"{place}", point, 0, [str(place % roots if roots else place)], ["row"], point)
+        for place, point in enumerate(points)
+    ]
+    return SweepRecord("phase", 0.0, "", {}, [], {}, chains, row=row)
+
+
+@given(bias=st.integers(1, 6), n_r=st.integers(1, 5), count=st.integers(1, 8), roots=st.integers(0, 4))
+def test_batches_are_cut_only_where_there_are_fewer_than_shards(
+    bias: int, n_r: int, count: int, roots: int
+) -> None:
+    record = cells(bias, n_r, row="calculation", roots=roots)
+    shares = [Shard(place, count).places(record) for place in range(1, count + 1)]
+    assert sorted(place for share in shares for place in share) == list(range(bias * n_r))
+    owners = [
+        {i for i, share in enumerate(shares) if share & set(batch)} for batch in batches(record).values()
+    ]
+    assert len(owners) == bias
+    if bias >= count:
+        assert [len(each) for each in owners] == [1] * bias
+        assert all(shares) or roots  # cells that begin alike may be worth more than even shares
+    else:
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_batches_of_very_many_chains_stay_whole_and_those_of_few_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = cells(2, 3, row="generation")
+    dealt_alone = [Shard(place, 2).places(record) for place in (1, 2)]
+    assert dealt_alone == [{0, 2, 4}, {1, 3, 5}]
+    monkeypatch.setattr("madray.batches.MANY_CHAINS", 5)
+    assert [Shard(place, 2).places(record) for place in (1, 2)] == [{0, 1, 2}, {3, 4, 5}]
 
 
 @pytest.mark.parametrize("told", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])
@@ -102,6 +143,27 @@ def test_a_shared_beginning_outlasts_the_shard_that_made_it(tmp_path: Path) -> N
     marker = store.marker("generations", record.chains[0].generations[0])
     assert marker is not None
     assert len(marker.files) > 1
+
+
+class Shown:
+    """What MLflow is shown."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def follow(self, rows: Sequence[Row]) -> None:
+        self.rows += rows
+
+
+def test_a_driver_shows_rows_of_its_own_chains_alone(tmp_path: Path) -> None:
+    """Also where chains share a beginning, which one driver makes, and where the ledger knows all rows."""
+    store = Store.open(tmp_path)
+    for _ in range(2):
+        for place in (1, 2):
+            part, seen = prepared(store, seeds=1, shard=Shard(place, 2)), Shown()
+            run(part, executor=execute_here, display=Nothing(), follower=seen)
+            own = {part.record.chains[each].id for each in part.mine}
+            assert {(row.chain, row.t) for row in seen.rows} == {(id_, t) for id_ in own for t in (1, 2, 3)}
 
 
 def test_more_shards_than_chains_leave_some_with_nothing_to_do(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 from commands import environment, madray
 
-from madray.submit import Errand
+from madray.submit import Errand, ray_cluster
 from madray.submit.ray_jobs import entrypoint
+from madray.submit.raycluster import groups, ray_container
 
 SWEEP = """
 name: small
@@ -58,10 +59,10 @@ class Head:
     def variables(self) -> dict[str, str]:
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
 
-    def job(self, *arguments: str) -> str:
+    def job(self, command: str, *arguments: str) -> str:
         """What `ray job …` says."""
         done = subprocess.run(
-            [*RAY, "job", *arguments, "--address", self.address],
+            [*RAY, "job", command, "--address", self.address, *arguments],
             env={**environment(), **self.variables()},
             text=True,
             capture_output=True,
@@ -99,7 +100,9 @@ def head() -> Iterator[Head]:
         f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "ray-client-server-port")
     ]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    variables = {**environment(), **made.variables(), "PATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
+    set_there = ray_container(groups(ray_cluster(None))[0])["env"]
+    variables = {**environment(), **made.variables(), "PATH": path}
+    variables |= {each["name"]: each["value"] for each in set_there}
     with Path(folder, "output.txt").open("w") as output:
         process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
     try:
@@ -154,3 +157,32 @@ def test_a_sweep_runs_as_a_job_and_goes_on_where_one_was(
     written = [path for path in (tmp_path / "far").rglob("*") if path.is_file()]
     assert any(path.name == "mlflow.db" for path in written)
     assert not [path for path in written if head.token.encode() in path.read_bytes()]
+
+
+SLOW_TO_LEAVE = """
+import pathlib, signal, sys, time
+
+def leave(number, frame):
+    time.sleep(6)
+    pathlib.Path(sys.argv[1], "left").touch()
+    sys.exit(130)
+
+signal.signal(signal.SIGTERM, leave)
+pathlib.Path(sys.argv[1], "started").touch()
+time.sleep(120)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_is_stopped_has_the_time_that_a_driver_takes_to_leave(head: Head, tmp_path: Path) -> None:
+    """By itself Ray kills it 3 s after SIGTERM: the head has the environment of our manifest. Half a minute."""
+    (tmp_path / "slow.py").write_text(SLOW_TO_LEAVE)
+    command = [sys.executable, str(tmp_path / "slow.py"), str(tmp_path)]
+    told = head.job("submit", "--no-wait", "--submission-id", "slow-to-leave", "--", *command)
+    until = time.monotonic() + 90
+    while not (tmp_path / "started").exists():
+        assert "successfully" in told and time.monotonic() < until, told
+        time.sleep(0.2)
+    told = head.job("stop", "slow-to-leave")
+    assert (tmp_path / "left").exists(), told
+    assert "stopped" in head.job("status", "slow-to-leave").lower()

@@ -9,9 +9,10 @@ from typing import Any
 import mlflow
 import pytest
 
+from madray.batches import MANY_CHAINS
 from madray.ledger import ChainRecord, Row, SweepRecord
 from madray.tracking import Tracker
-from madray.tracking.view import MANY_CHAINS, view_of
+from madray.tracking.view import view_of
 
 
 def sweep(
