@@ -20,7 +20,7 @@ from madray.report.style import BLACK
 from madray.report.tsne import tsne_map
 from madray.results import SweepResults
 
-PANELS = ("fid", "precision", "recall")
+PANELS = ("fid", "precision", "recall", "label_accuracy")
 
 
 def find(sweep: SweepResults) -> Findings:
@@ -29,8 +29,8 @@ def find(sweep: SweepResults) -> Findings:
     shown = some_of(chains.last)
     return Findings(
         title="Figure 4: quality and diversity of diffusion models that see each other's samples alone",
-        picture=by_generation(chains, PANELS, [Line("λ = 1", {}, BLACK)]),
-        table=chains.over_seeds([*PANELS, "variance", "label_accuracy"]),
+        picture=by_generation(chains, chains.told(PANELS), [Line("λ = 1", {}, BLACK)]),
+        table=chains.with_floors(chains.told([*PANELS, "variance"])),
         claims=claims(chains),
         questions=questions(chains),
         note=NOTE,

@@ -20,7 +20,7 @@ from madray.report.script import Findings, run_on
 from madray.report.style import looks
 from madray.results import SweepResults
 
-PANELS = ("fid", "precision", "recall")
+PANELS = ("fid", "precision", "recall", "label_accuracy")
 
 LEFT = 0.25
 """How much of a difference between first models may be left in the end."""
@@ -38,8 +38,8 @@ def find(sweep: SweepResults) -> Findings:
     ]
     return Findings(
         title="Figure 10, right: where the fresh-data loop ends does not depend on its first model",
-        picture=by_generation(chains, PANELS, lines),
-        table=chains.over_seeds([*PANELS, "variance", "label_accuracy"]),
+        picture=by_generation(chains, chains.told(PANELS), lines),
+        table=chains.with_floors(chains.told([*PANELS, "variance"])),
         claims=claims(chains),
         questions=questions(chains),
         note=NOTE,

@@ -19,6 +19,7 @@ from madray.spec.chain import Chain
 from madray.spec.generators import check_kind
 from madray.spec.imported import Imported
 from madray.spec.metrics import Identity, PrecisionRecall, check_shape
+from madray.spec.references import Parquet
 from madray.store import Store
 from madray.tables import FILE
 
@@ -26,6 +27,8 @@ _OVERLAP = 0.05
 """Fresh draws that share more than this much of their samples are worth a word."""
 _UNITS_APART = 10
 """So are coordinates of deviations this many times apart, where metrics see them as they are."""
+_SHOWN = 6
+"""How many classes an error names one by one."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Facts:
     classes: int | None
     spread: float | None = None
     """How many times the largest deviation of a coordinate is the smallest; None where nobody looked."""
+    empty: tuple[int, ...] = ()
+    """The classes without a sample, of a finite reference."""
 
 
 class Sources:
@@ -68,8 +73,9 @@ class Sources:
     def check(self, chain: Chain) -> list[str]:
         """Check a chain against what its reference has; returns what is worth saying, but not wrong.
 
-        Raises: BadInput, if sizes ask for more than a finite reference has, λ < 1 needs labels it has not, or
-            a metric, the extractor or the generator takes samples of another shape.
+        Raises: BadInput, if sizes ask for more than a finite reference has, λ < 1 needs labels it has not, a
+            class that a conditional generator would sample has none to learn from, or a metric, the extractor
+            or the generator takes samples of another shape.
         """
         source = self.source(chain)
         facts = self._facts_of(source)
@@ -83,6 +89,7 @@ class Sources:
                         f"chain.lambda: expected 1 for {chain.generator.kind} on {chain.reference.kind}, "
                         f"which has no labels to guide towards, got {bias:g}"
                     )
+        _check_classes(chain, facts)
         for metric in chain.measured:
             if isinstance(metric, PrecisionRecall) and metric.k >= chain.n_eval:
                 raise BadInput(f"chain.n_eval: expected more than k = {metric.k}, got {chain.n_eval}")
@@ -135,7 +142,7 @@ class Sources:
             told = json.loads(self._store.read("references", source.key, "facts.json")["facts.json"])
         except Missing:
             return _facts(self._samples(source))
-        return Facts(**{**told, "shape": tuple(told["shape"])})
+        return Facts(**{**told, "shape": tuple(told["shape"]), "empty": tuple(told.get("empty", ()))})
 
     def _samples(self, source: Source) -> SampleSet:
         from madray.references.content import read
@@ -151,7 +158,26 @@ def _facts(samples: SampleSet) -> Facts:
         deviations = samples.flat().std(axis=0, dtype=np.float64)
         varies = deviations[deviations > 0]
         spread = float(varies.max() / varies.min()) if len(varies) else None
-    return Facts(len(samples), samples.shape, samples.classes, spread)
+    counts = samples.label_counts() or []
+    empty = tuple(label for label, count in enumerate(counts) if not count)
+    return Facts(len(samples), samples.shape, samples.classes, spread, empty)
+
+
+def _check_classes(chain: Chain, facts: Facts) -> None:
+    """Refuse classes that the user's data lack; those that a later generation has lost are a result."""
+    if not facts.empty or not chain.generator.needs_labels_for_bias:
+        return
+    shown = ", ".join(str(label) for label in facts.empty[:_SHOWN])
+    more = f" and {len(facts.empty) - _SHOWN} more" if len(facts.empty) > _SHOWN else ""
+    column = (
+        f" in column {chain.reference.label or 'label'!r}" if isinstance(chain.reference, Parquet) else ""
+    )
+    raise BadInput(
+        f"chain.reference: expected samples of all {facts.classes} classes{column} of "
+        f"{chain.reference.kind} for {chain.generator.kind}, which samples each of them, got none of class "
+        f"{shown}{more}; try numbering the classes from 0 without gaps"
+        + (", and `classes` as many as there are" if column else "")
+    )
 
 
 def _check_kind(chain: Chain, shape: tuple[int, ...]) -> None:

@@ -75,9 +75,20 @@ class Scale:
         return (samples.values - self.mean) / np.float32(self.divisor)
 
     def outwards(self, z: Array32) -> NDArray[Any]:
-        """The values of which z was made: float32, or bytes, rounded and clipped."""
+        """The values of which z was made: float32, or bytes, rounded and clipped.
+
+        Raises: RuntimeError, if pixels are not finite: of those any byte could be made.
+        """
         values: Array32 = z * np.float32(self.unit) + self.mean
-        return np.rint(values).clip(0, 255).astype(np.uint8) if self.image else values
+        if not self.image:
+            return values
+        if not np.isfinite(values).all():
+            spoilt = int((~np.isfinite(values)).any(axis=tuple(range(1, values.ndim))).sum())
+            raise RuntimeError(
+                f"expected finite pixels, got others in {spoilt} of {len(values)} images; "
+                "try a larger λ, or a smaller learning_rate"
+            )
+        return np.rint(values).clip(0, 255).astype(np.uint8)
 
     def bounds(self) -> tuple[Array32, Array32] | None:
         """The least and the largest z of an image, one of each coordinate; None where numbers are free."""

@@ -123,8 +123,9 @@ class Stateful(Protocol):
 class Watch:
     """What follows every step of a fit: a look at its loss, a word of progress, the offer of a checkpoint.
 
-    Losses are looked at every `WATCH_EVERY` steps, since each look waits for the device, and before a
-    checkpoint is kept, so that none holds weights that are not finite.
+    Losses are looked at every `WATCH_EVERY` steps, since each look waits for the device. A loss tells of the
+    weights before its step; so those after it, their average and the moments are looked at as well, before a
+    checkpoint is kept and when the fit is done: no checkpoint and no finished fit holds what is not finite.
     """
 
     def __init__(self, training: Stateful, *, steps: int, checkpoint: Checkpoint, progress: Progress) -> None:
@@ -135,26 +136,38 @@ class Watch:
     def step(self, step: int, loss: torch.Tensor) -> None:
         """After step 0, 1, …, with its loss.
 
-        Raises: RuntimeError, naming the first step whose loss is not finite, and the last good checkpoint.
+        Raises: RuntimeError, naming the last good checkpoint, and the first step whose loss is not finite, or
+            how many steps made weights that are not.
         """
         self._losses[step] = loss.detach()
         done = step + 1
+        if done == self._steps:
+            self._good_state(done)
         if done % WATCH_EVERY == 0 or done == self._steps:
             self._look()
             self._progress(done, self._steps)
-        self._checkpoint.offer(done, self._good_state)
+        self._checkpoint.offer(done, lambda: self._good_state(done))
 
-    def _good_state(self) -> State:
+    def _good_state(self, done: int) -> State:
         self._look()
-        return self._training.state()
+        state = self._training.state()
+        for name, array in state.items():
+            finite = np.isfinite(array)
+            if not finite.all():
+                raise self._spoilt("finite weights and moments", f"{array[~finite][0]} in {name}", done)
+        return state
 
     def _look(self) -> None:
         losses, self._losses = self._losses, {}
         if not losses or torch.isfinite(torch.stack(list(losses.values()))).all():
             return
         step, loss = next((step, value) for step, value in losses.items() if not math.isfinite(value))
+        raise self._spoilt("a finite loss", f"{float(loss)}", step)
+
+    def _spoilt(self, expected: str, found: str, step: int) -> RuntimeError:
+        """What is said where the weights of `step` = 0, 1, … steps, or their loss, are not finite."""
         kept = self._checkpoint.restore()
         last = f"the last good checkpoint is that of step {kept[0]}" if kept else "there is no checkpoint yet"
-        raise RuntimeError(
-            f"expected a finite loss, got {float(loss)} at step {step} ({last}); try a smaller learning_rate"
+        return RuntimeError(
+            f"expected {expected}, got {found} at step {step} ({last}); try a smaller learning_rate"
         )

@@ -66,7 +66,8 @@ def _content(settings: AnyReference, data: Path | None) -> object:
     if isinstance(settings, Torchvision):
         return _hashes(raw_files(settings, data))
     if isinstance(settings, Images):
-        with image_files(locate(settings.path, data, "a folder or a zip of images")) as files:
+        path = locate(settings.path, data, "a folder or a zip of images")
+        with image_files(path, classes=settings.labels) as files:
             return _hashes(files)
     if isinstance(settings, Parquet):
         path = locate(settings.path, data, "a Parquet file or a folder of them")

@@ -31,7 +31,7 @@ def read_images(settings: Images, data: Path | None) -> SampleSet:
     folders on top, where every image lies in one and there are at least two; None otherwise.
 
     Raises: BadInput, if nothing is at the path, if no image is in it, or, naming it, if a file does not
-    decode.
+    decode, or a folder of a class has no image.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def read_images(settings: Images, data: Path | None) -> SampleSet:
     ([255, 0, 0], [0, 1])
     """
     path = locate(settings.path, data, "a folder or a zip of images")
-    with image_files(path) as files:
+    with image_files(path, classes=settings.labels) as files:
         values = np.empty((len(files), 3 if settings.colour else 1, settings.size, settings.size), np.uint8)
         for i, file in enumerate(files):
             with reading(file) as stream:
@@ -54,12 +54,16 @@ def read_images(settings: Images, data: Path | None) -> SampleSet:
 
 
 @contextmanager
-def image_files(path: Path) -> Iterator[list[File]]:
+def image_files(path: Path, *, classes: bool = False) -> Iterator[list[File]]:
     """The images of a folder or a zip, sorted by name; folders that all of them share are left out.
 
     A zip of a folder so gives the names that the folder gives.
 
-    Raises: BadInput, if there are none, or if the path is neither a folder nor a zip.
+    Args:
+        classes: whether folders are classes, each of which then has to have an image.
+
+    Raises: BadInput, if there are none, if the path is neither a folder nor a zip, or, naming it, if the
+        folder of a class has no image.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +76,10 @@ def image_files(path: Path) -> Iterator[list[File]]:
     ['1.png', '2.png']
     """
     if path.is_dir():
-        yield _without_shared_folders(files_below(path, SUFFIXES), path)
+        found = files_below(path, SUFFIXES)
+        if classes:
+            _refuse_classes_without_images(found, _names_below(path), path)
+        yield _without_shared_folders(found, path)
         return
     try:
         archive = zipfile.ZipFile(path)
@@ -88,6 +95,8 @@ def image_files(path: Path) -> Iterator[list[File]]:
             for name in sorted(entries)
             if is_shown(name, SUFFIXES)
         ]
+        if classes:
+            _refuse_classes_without_images(found, archive.namelist(), path)
         yield _without_shared_folders(found, path)
 
 
@@ -125,14 +134,54 @@ def decode_image(encoded: bytes, size: int | None, *, colour: bool, where: str) 
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _without_shared_folders(files: Sequence[File], path: Path) -> list[File]:
-    if not files:
-        raise BadInput(f"expected images ({', '.join(SUFFIXES)}) in {path}, got none, try another path")
+def _names_below(folder: Path) -> list[str]:
+    """As a zip of the folder would name what is in it: folders end in a slash."""
+    return [
+        found.relative_to(folder).as_posix() + "/" * found.is_dir() for found in sorted(folder.rglob("*"))
+    ]
+
+
+def _refuse_classes_without_images(files: Sequence[File], names: Sequence[str], path: Path) -> None:
+    """Where every image lies in a folder of its class, no folder beside those may lack images.
+
+    Beside a single folder, which is no class, one of other things may stand, but none that is empty.
+    """
+    shared = _shared_folders(files)
+    below = [file.name.split("/")[len(shared) :] for file in files]
+    alone = all(len(parts) == 1 for parts in below)
+    if alone and shared:
+        shared, below = shared[:-1], [[shared[-1], *parts] for parts in below]
+    if any(len(parts) == 1 for parts in below):
+        return
+    taken = {parts[0] for parts in below}
+    held: dict[str, bool] = {}
+    for name in names:
+        parts = name.split("/")
+        place = len(shared)
+        if parts[:place] == shared and len(parts) > place + 1 and is_shown(parts[place], ("",)):
+            held[parts[place]] = held.get(parts[place], False) or bool(parts[-1])
+    for folder in sorted(held):
+        if folder not in taken and not (alone and held[folder]):
+            where = "/".join([*shared, folder])
+            raise BadInput(
+                f"expected an image in the folder of every class in {path}, got none in {where}, "
+                "try taking that folder out, or labels: false"
+            )
+
+
+def _shared_folders(files: Sequence[File]) -> list[str]:
     folders = [file.name.split("/")[:-1] for file in files]
-    first, last = min(folders), max(folders)  # what these two share, all share
+    first, last = min(folders, default=[]), max(folders, default=[])  # what these two share, all share
     shared = 0
     while shared < min(len(first), len(last)) and first[shared] == last[shared]:
         shared += 1
+    return first[:shared]
+
+
+def _without_shared_folders(files: Sequence[File], path: Path) -> list[File]:
+    if not files:
+        raise BadInput(f"expected images ({', '.join(SUFFIXES)}) in {path}, got none, try another path")
+    shared = len(_shared_folders(files))
     return [replace(file, name="/".join(file.name.split("/")[shared:])) for file in files]
 
 

@@ -22,6 +22,9 @@ from madray.theory.estimate import Array
 Point = Mapping[str, Any]
 """Values of fields that tell a cell from the others: `{"lambda": 0.5}`."""
 
+REAL = "real against real"
+"""How the row of the floors is called in a table."""
+
 SHARES = ("precision", "recall", "label_accuracy")
 """Numbers that are shares of n_eval samples."""
 
@@ -108,6 +111,19 @@ class Chains:
             columns[name] = rows[name].mean()
             columns[name + STANDARD_ERROR] = rows[name].sem()
         return pd.DataFrame(columns).reset_index()
+
+    def with_floors(self, names: Sequence[str]) -> pd.DataFrame:
+        """As `over_seeds`, after a row `REAL` of what real samples have; NaN where a number has no floor."""
+        table = self.over_seeds(names)
+        first, *others = table.columns
+        floors = {name: self.floors.get(name, math.nan) for name in names}
+        row = pd.DataFrame([{first: REAL, **dict.fromkeys(others, math.nan), **floors}]).astype(object)
+        told = pd.concat([row, table.astype(object)], ignore_index=True)
+        return told.astype({name: float for name in told if name not in self.table or name in names})
+
+    def told(self, names: Sequence[str]) -> list[str]:
+        """Those of these numbers that the sweep measured, in their order."""
+        return [name for name in names if name in self.table]
 
     def _by_seed(self, name: str, point: Point) -> Array:
         """Shape (seeds, generations)."""

@@ -51,6 +51,27 @@ def some_of(last: int) -> list[int]:
     return sorted({t for t in (1, 2, 3, 5, 10, 20, 50, 100) if t < last} | {last})
 
 
+def listed(biases: Sequence[float]) -> str:
+    """Values of λ as a sentence has them.
+
+    >>> listed([1.0, 0.8, 0.5]), listed([0.5])
+    ('1, 0.8 and 0.5', '0.5')
+    """
+    *others, last = (f"{bias:g}" for bias in biases)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def for_each(biases: Sequence[float]) -> str:
+    """For which λ something was found: one of them is not said to stand for others.
+
+    >>> for_each([1.0, 0.8, 0.5]), for_each([1.0])
+    ('for each of λ = 1, 0.8 and 0.5', 'for λ = 1, the only one measured')
+    """
+    if len(biases) == 1:
+        return f"for λ = {listed(biases)}, the only one measured"
+    return f"for each of λ = {listed(biases)}"
+
+
 def lines_by_bias(chains: Chains, others: Point | None = None) -> list[Line]:
     """A line for each λ, from 1 down, of the cells that have these other fields."""
     biases = chains.biases

@@ -94,6 +94,8 @@ class Chain(Settings):
         for name, bias in [("lambda", self.bias), *(("measure_bias", bias) for bias in self.measure_bias)]:
             if not 0 <= bias <= 1 or (bias == 0 and not generator.takes_zero_bias):
                 raise refuse_at(name, takes, bias)
+            if bias < 1 and (why := generator.no_bias_because):
+                raise refuse_at(name, f"1 for {generator.kind} with {why}", bias)
         return self
 
     @model_validator(mode="after")

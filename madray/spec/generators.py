@@ -38,6 +38,11 @@ class Generator(Settings):
         """How many real samples generation 1 needs. Later training sets may be smaller: that is a result."""
         return 1
 
+    @property
+    def no_bias_because(self) -> str:
+        """Why these settings leave no λ but 1; empty where they do not."""
+        return ""
+
 
 class Gaussian(Generator):
     """N(μ, Σ) with the sample mean and the unbiased sample covariance; λ samples N(μ, λΣ)."""
@@ -137,6 +142,10 @@ class DDPM(Generator):
             raise refuse_at("ddim_steps", f"at most the {self.timesteps} timesteps", self.ddim_steps)
         return self
 
+    @property
+    def no_bias_because(self) -> str:
+        return "" if self.label_dropout else "label_dropout 0, which leaves nothing to guide away from"
+
 
 class Flow(Generator):
     """A normalizing flow of coupling layers (Kingma and Dhariwal 2018) for vectors of 2 numbers or more.
@@ -209,6 +218,10 @@ class ImportedGenerator(Imported):
     @property
     def fewest_samples(self) -> int:
         return 1
+
+    @property
+    def no_bias_because(self) -> str:
+        return ""
 
     @property
     def chunk(self) -> int:

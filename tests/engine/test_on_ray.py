@@ -54,7 +54,7 @@ def on_ray() -> Iterator[None]:
     plugins = str(Path(__file__).parents[1] / "plugins")
     ray.init(
         address="local",
-        num_cpus=2,
+        num_cpus=3,  # a trainer and two samplers
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": plugins, "OMP_NUM_THREADS": "1"}},
@@ -114,16 +114,43 @@ def test_tables_forget_by_size(tmp_path: Path) -> None:
     assert ray.get(small.reads.remote())[f"draws/{names[0]}"] == 2
 
 
-def test_samplers_change_no_number(tmp_path: Path, plugins: None) -> None:
-    text = SHARING.replace("n_r: [10, 20, 30, 40, 50, 60]", "n_r: [10]").replace("n_s: 100", "n_s: 450")
-    tables = []
-    for samplers in (0, 1):
-        file = parse_sweep(text, name="sharing", overrides=[f"resources.samplers={samplers}"])
-        prepared = prepare(file, store=Store.open(tmp_path / str(samplers)), data=None)
+DIFFUSION = """
+name: diffusion
+chain:
+  reference: digits
+  generator: {kind: ddpm, timesteps: 5, steps: 20, warmup: 2, width: 16, depth: 1, chunk: 20}
+  loop: fully_synthetic
+  lambda: 0.5
+  n_ini: 100
+  n_s: 90
+  n_eval: 90
+  generations: 2
+"""
+
+
+def test_samplers_change_no_number_and_no_sample_of_a_diffusion_model(tmp_path: Path) -> None:
+    """One CPU's trainer and another with two samplers beside it, which make some of the five chunks of a draw."""
+    found = []
+    for samplers in (0, 2):
+        overrides = [f"resources.samplers={samplers}"]
+        file = parse_sweep(DIFFUSION, name="diffusion", overrides=overrides)
+        store = Store.open(tmp_path / str(samplers))
+        prepared = prepare(file, store=store, data=None)
         outcome = run(prepared, executor=OnRay(None), display=Quiet())
-        tables.append({place: dict(row.numbers) for place, row in outcome.rows.items()})
-    assert tables[0] == tables[1]
-    assert len(tables[0]) == 2
+        assert not outcome.failures
+        forest = prepared.targets.forest
+        chunks = [
+            key
+            for generation in forest.chains[0].generations
+            for draw in forest.made[generation].outputs.values()
+            for key in draw.chunk_keys()
+        ]
+        samples = {key: store.read("draws", key)["samples.parquet"] for key in chunks}
+        found.append(({place: dict(row.numbers) for place, row in outcome.rows.items()}, samples))
+    assert found[0] == found[1]
+    numbers, samples = found[0]
+    assert len(numbers) == 2
+    assert len(samples) == 2 * 5
 
 
 FAILING = """
@@ -258,7 +285,7 @@ def test_a_sweep_that_asks_for_more_than_any_node_has_is_refused_with_what_there
 ) -> None:
     text = SHARING + "resources: {gpus: 1}\n"
     store = Store.open(tmp_path / "store")
-    with pytest.raises(BadInput, match=r"1 GPU for a trainer, the cluster has 1 × \(2 CPU, 0 GPU\); try"):
+    with pytest.raises(BadInput, match=r"1 GPU for a trainer, the cluster has 1 × \(3 CPU, 0 GPU\); try"):
         run(
             prepare(parse_sweep(text, name="s"), store=store, data=None),
             executor=OnRay(None),

@@ -130,6 +130,50 @@ def test_guidance_needs_labels(tmp_path: Path, changed: Any) -> None:
     assert prepared(tmp_path, generator="ddpm", **changed).plan.fits
 
 
+@pytest.mark.parametrize("changed", [{"lambda": 0.5}, {"measure_bias": [1.0, 0.5]}])
+def test_guidance_needs_labels_that_were_dropped_in_training(tmp_path: Path, changed: Any) -> None:
+    never = {**CHAIN["generator"], "label_dropout": 0.0}
+    told = (
+        rf"{next(iter(changed))}: expected 1 for ddpm with label_dropout 0, which leaves nothing .*, got 0\.5"
+    )
+    with pytest.raises(BadInput, match=told):
+        prepared(tmp_path, generator=never, **changed)
+    assert prepared(tmp_path, generator=never).plan.fits
+
+
+def labelled(folder: Path, labels: list[int], name: str = "label") -> None:
+    """A Parquet of as many samples, which do not lie all alike."""
+    values = [[float(row), float(row**2 % 7)] for row in range(len(labels))]
+    pq.write_table(pa.table({"x": values, name: labels}), folder / "x.parquet")
+
+
+def test_a_class_without_samples_is_refused_where_a_generator_samples_it(tmp_path: Path) -> None:
+    """Its weights would never be fitted, whatever λ; who knows no labels does not mind."""
+    reference = {"kind": "parquet", "path": "x.parquet", "label": "kind"}
+    sizes = {"n_ini": 20, "n_s": 20, "n_eval": 20, "data": tmp_path}
+    labelled(tmp_path, [0, 2, 4] * 20, "kind")
+    told = (
+        r"^chain\.reference: expected samples of all 5 classes in column 'kind' of parquet for ddpm, which "
+        r"samples each of them, got none of class 1, 3; try numbering the classes from 0 without gaps, and "
+        r"`classes` as many as there are$"
+    )
+    for bias in (0.5, 1.0):
+        for place in (
+            tmp_path / "store",
+            tmp_path / "another",
+        ):  # where another's sweep has brought it, and not
+            with pytest.raises(BadInput, match=told):
+                prepared(place, reference=reference, **sizes, **{"lambda": bias})
+            made = prepared(place, reference=reference, generator="flow", **sizes)
+            made.sources.bring(made.targets.sources())
+    labelled(tmp_path, [0, 1, 2] * 20, "kind")
+    assert prepared(tmp_path / "store", reference=reference, **sizes, **{"lambda": 0.5}).plan.fits
+    with pytest.raises(
+        BadInput, match=r"of all 12 classes .* got none of class 3, 4, 5, 6, 7, 8 and 3 more; try"
+    ):
+        prepared(tmp_path / "store", reference={**reference, "classes": 12}, **sizes)
+
+
 def test_the_cell_that_is_wrong_is_found_among_others(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"n_ini.*1900"):
         prepared(tmp_path, {"n_ini": [100, 1900]})

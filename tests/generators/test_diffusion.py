@@ -15,8 +15,9 @@ from madray.generators.denoisers import Denoiser
 from madray.generators.devices import fits_memory
 from madray.generators.diffusion import Epsilon, Schedule, Step, ancestral, ddim, guided, walk
 from madray.generators.fused import fused
-from madray.generators.networks import UNet
+from madray.generators.networks import MLP, UNet
 from madray.generators.protocol import NO_CHECKPOINT, State, no_progress
+from madray.generators.scaling import Scale
 from madray.generators.weights import Weights
 from madray.samples import SampleSet
 from madray.spec.generators import DDPM
@@ -198,6 +199,33 @@ def test_lambda_1_does_no_unconditional_pass_and_less_does_both_in_one(
     assert decoded == [rows] * 9
 
 
+@pytest.mark.parametrize("shape", [(2,), (1, 12, 10)])
+def test_the_generator_guides_away_from_no_label_towards_the_label(shape: tuple[int, ...]) -> None:
+    """ε = (1 + w) ε(x, y) − w ε(x) with w = 1 at λ = 0.5, of networks whose weights are drawn, none of them 0."""
+    settings = DDPM(timesteps=9, steps=2, warmup=1, width=32, depth=2, batch=4)
+    generator, n = DDPMGenerator(settings), 6
+    drawn = Stream.of("samples").numpy()
+    values = drawn.integers(256, size=(n, *shape), dtype=np.uint8)
+    samples = SampleSet(values if len(shape) == 3 else values.astype(np.float32), np.arange(n) % 3, 3)
+    generator.fit(samples, stream=Stream.of(0), checkpoint=NO_CHECKPOINT, progress=no_progress)
+    weights = generator._weights.values
+    weights.copy_(torch.randn(len(weights), generator=Stream.of("weights").torch()))
+    generator._denoiser.condition.weight.data.mul_(4)  # labels are heard
+    denoiser = generator._denoiser
+    assert isinstance(denoiser.network, UNet if len(shape) == 3 else MLP)
+    x, y = torch.randn((n, *shape), generator=Stream.of("x").torch()), torch.from_numpy(samples.labels)
+    with torch.no_grad():
+        for t in (1, 4, 6):
+            at = torch.full((n,), t)
+            labelled, unlabelled = denoiser(x, at, y), denoiser(x, at, torch.full((n,), 3))
+            assert (
+                labelled - unlabelled
+            ).norm() > 0.01 * labelled.norm()  # far from right the other way round
+            made = generator._epsilon(y, 0.5)(x, t)
+            torch.testing.assert_close(made, 2 * labelled - unlabelled, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(generator._epsilon(y, 1.0)(x, t), labelled, rtol=1e-4, atol=1e-5)
+
+
 def test_without_labels_there_is_nothing_to_guide_by() -> None:
     generator = fitted(SampleSet(POINTS))
     assert generator.classes is None
@@ -218,22 +246,74 @@ class Kept:
         self.last = step, state()
 
 
-@pytest.mark.parametrize(("kept", "told"), [(False, "no checkpoint yet"), (True, "that of step 3")])
-def test_a_loss_that_is_not_finite_names_the_step_and_the_last_good_checkpoint(kept: bool, told: str) -> None:
-    """The loss of step 3 is the first that is not finite: no weights that it touched are kept."""
-    settings = DDPM(timesteps=9, steps=60, warmup=1, width=8, depth=1, batch=4)
-    generator, checkpoint = DDPMGenerator(settings), Kept() if kept else NO_CHECKPOINT
+LONGER = DDPM(timesteps=9, steps=60, warmup=1, width=8, depth=1, batch=4)
+
+
+def poison(patch: pytest.MonkeyPatch, step: int) -> None:
+    """The gradient of this step, counted from 1, is NaN; its loss is not."""
     differentiate, steps = Weights.differentiate, []
 
     def poisoned(weights: Weights, loss: torch.Tensor) -> None:
         differentiate(weights, loss)
         steps.append(1)
-        if len(steps) == 3:
+        if len(steps) == step:
             weights.gradient.fill_(torch.nan)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match=f"at step 3 .*{told}"):
-        patch.setattr(Weights, "differentiate", poisoned)
-        generator.fit(SampleSet(POINTS), stream=Stream.of(0), checkpoint=checkpoint, progress=no_progress)
+    patch.setattr(Weights, "differentiate", poisoned)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (False, r"^expected a finite loss, got nan at step 3 \(there is no checkpoint yet\); try"),
+        (
+            True,
+            r"^expected finite weights and moments, got nan in weights at step 3 "
+            r"\(the last good checkpoint is that of step 2\); try",
+        ),
+    ],
+)
+def test_what_is_not_finite_names_the_step_and_the_last_good_checkpoint(kept: bool, told: str) -> None:
+    """The third step spoils the weights; the loss of the fourth, step 3 from 0, is the first to tell."""
+    checkpoint = Kept() if kept else NO_CHECKPOINT
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match=told):
+        poison(patch, 3)
+        DDPMGenerator(LONGER).fit(
+            SampleSet(POINTS), stream=Stream.of(0), checkpoint=checkpoint, progress=no_progress
+        )
+
+
+def test_what_a_poisoned_fit_leaves_is_finite_and_a_resume_equals_a_fit_never_poisoned() -> None:
+    checkpoint, resumed, unhurt = Kept(), DDPMGenerator(LONGER), DDPMGenerator(LONGER)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
+        poison(patch, 3)
+        DDPMGenerator(LONGER).fit(
+            SampleSet(POINTS), stream=Stream.of(0), checkpoint=checkpoint, progress=no_progress
+        )
+    assert checkpoint.last is not None
+    assert checkpoint.last[0] == 2
+    assert all(np.isfinite(array).all() for array in checkpoint.last[1].values())
+    resumed.fit(SampleSet(POINTS), stream=Stream.of(0), checkpoint=checkpoint, progress=no_progress)
+    unhurt.fit(SampleSet(POINTS), stream=Stream.of(0), checkpoint=NO_CHECKPOINT, progress=no_progress)
+    assert torch.equal(resumed._weights.values, unhurt._weights.values)
+
+
+def test_a_fit_whose_last_step_is_poisoned_does_not_end_as_if_it_were_good() -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="weights at step 60"):
+        poison(patch, 60)
+        DDPMGenerator(LONGER).fit(
+            SampleSet(POINTS), stream=Stream.of(0), checkpoint=NO_CHECKPOINT, progress=no_progress
+        )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_become_no_bytes(bad: float) -> None:
+    scale = Scale.of(SampleSet(np.full((3, 1, 2, 2), 7, np.uint8)))
+    z = np.zeros((3, 1, 2, 2), np.float32)
+    assert (scale.outwards(z) == 7).all()
+    z[1, 0, 1, 1] = bad
+    with pytest.raises(RuntimeError, match="expected finite pixels, got others in 1 of 3 images"):
+        scale.outwards(z)
 
 
 def test_a_gpu_without_room_is_said_with_the_size_to_try() -> None:

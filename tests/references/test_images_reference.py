@@ -91,6 +91,51 @@ def test_one_folder_alone_is_no_class(tmp_path: Path) -> None:
     assert read(Images(path=".", size=2), tmp_path).labels is None
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("beside", "lacks"),
+    [
+        ("hen/", "hen"),
+        ("hen/young/", "hen"),
+        ("hen/README.md", "hen"),
+        ("hen/1.heic", "hen"),
+        (".hen/", None),
+        ("__MACOSX/", None),
+        ("README.md", None),
+        ("dog/old/", None),  # the class has images
+    ],
+)
+def test_a_folder_of_a_class_without_images_is_refused(
+    tmp_path: Path, zipped: bool, beside: str, lacks: str | None
+) -> None:
+    for below, labels in (("", True), ("train/", True), ("", False)):
+        path = tmp_path / f"{len(below)}{labels}"
+        files = {f"{below}{name}": content for name, content in CLASSES.items()}
+        if zipped:
+            pack(path, files | {below + beside: b""})
+        elif beside.endswith("/"):
+            (write(path, files) / below / beside).mkdir(parents=True)
+        else:
+            write(path, files | {below + beside: b""})
+        settings = Images(path=str(path), size=2, labels=labels)
+        for call in (content_digest, read):
+            if labels and lacks:
+                told = rf"every class in {path}, got none in {below}{lacks}, try .* labels: false"
+                with pytest.raises(BadInput, match=told):
+                    call(settings, None)
+            else:
+                call(settings, None)
+
+
+def test_beside_one_folder_an_empty_one_is_refused_and_one_of_other_things_is_not(tmp_path: Path) -> None:
+    """Classes of which all but one are empty, and images beside their annotations."""
+    write(tmp_path, {"cat/1.png": encoded(flat(0)), "notes/1.txt": b"a cat"})
+    assert read(Images(path=".", size=2), tmp_path).labels is None
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(BadInput, match="got none in dog"):
+        read(Images(path=".", size=2), tmp_path)
+
+
 def test_an_image_of_the_right_size_is_read_as_it_is(tmp_path: Path) -> None:
     image = noise(8, 8)
     write(tmp_path, {"1.png": encoded(image)})

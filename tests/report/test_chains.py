@@ -96,6 +96,22 @@ def test_the_table_has_a_row_per_cell_and_generation(place: Path) -> None:
     assert (table["fid_standard_error"] > 0).all()
 
 
+def test_the_table_with_floors_begins_with_what_real_samples_have(place: Path) -> None:
+    chains = read(place, "two")
+    table = chains.with_floors(["fid", "variance"])
+    plain = chains.over_seeds(["fid", "variance"])
+    assert list(table.columns) == list(plain.columns)
+    first, rest = table.iloc[0], table.iloc[1:].reset_index(drop=True)
+    assert first["lambda"] == "real against real"
+    assert (first["fid"], first["variance"]) == (chains.floors["fid"], chains.floors["variance"])
+    assert np.isnan([first["generation"], first["fid_standard_error"]]).all()
+    assert rest.astype(plain.dtypes).equals(plain)
+
+
+def test_numbers_that_were_not_measured_are_left_out(place: Path) -> None:
+    assert read(place, "two").told(["recall", "label_accuracy", "fid"]) == ["recall", "fid"]
+
+
 def test_lambda_is_known_whether_or_not_the_grid_varies_it(place: Path) -> None:
     assert read(place, "two").biases == [1.0, 0.5]
     assert read(place, "one").biases == [0.5]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from handwritten import handwritten, write_images
+from matplotlib.figure import Figure
 
 from madray.engine.local import execute_here
 from madray.engine.prepare import prepare
@@ -265,6 +267,33 @@ def test_a_sweep_without_lambda_1_is_refused() -> None:
         claims(chains)
 
 
+def only(chains: Chains, *biases: float) -> Chains:
+    """The same sweep with fewer λ."""
+    return replace(chains, table=chains.table[chains.table["lambda"].isin(biases)])
+
+
+def test_a_claim_names_the_lambdas_that_were_measured_and_speaks_for_no_others() -> None:
+    def told(name: str, *biases: float) -> list[str]:
+        return [claim.text for claim in claims(only(made_up(name), *biases))]
+
+    assert told("fig09_mnist", 1.0) == [
+        "synthetic augmentation: FID rises from generation 1 to 10, for λ = 1, the only one measured",
+        "it rises less from generation 1 to 10 than in the fully synthetic loop, for λ = 1, the only one measured",
+    ]
+    assert [text.rpartition(", ")[2] for text in told("fig09_mnist", 1.0, 0.8)] == [
+        "for each of λ = 1 and 0.8"
+    ] * 2
+    assert [text.partition(":")[0] for text in told("fig06_mnist", 1.0, 0.5)[:4]] == [
+        "λ = 1",
+        *["λ = 0.5"] * 3,
+    ]
+    assert told("fig06_mnist", 1.0, 0.5)[4] == "FID rises from generation 1 to 10, for each of λ = 1 and 0.5"
+    for figure in FIGURES:
+        assert not any(
+            word in text for text in told(figure, 1.0, 0.5) for word in ("whatever", "every λ", "λ <")
+        )
+
+
 def test_questions_are_answered_either_way() -> None:
     chains = made_up("fig16_mnist")
     told = {claim.text: claim.holds for claim in script("fig16_mnist").questions(chains)}
@@ -324,9 +353,36 @@ def test_a_small_sweep_of_images_goes_through_the_script_of_its_figure(
     page = files[f"{name}.md"].decode()
     assert all(f"({name}{each}.png)" in page for each in pictures)
     assert "over 2 seeds. One counts from 31.8 standard errors on" in page
-    assert len(files[f"{name}.csv"].splitlines()) == 1 + 2 * len(file.cells)
+    lines = files[f"{name}.csv"].decode().splitlines()
+    assert len(lines) == 1 + 1 + 2 * len(file.cells)
+    real = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert lines[1].startswith("real against real,")
+    for number in ("fid", "precision", "recall", "variance", "label_accuracy"):
+        assert float(real[number]) >= 0
+    assert page.count("| real against real |") == 1
     verdicts = sum(page.count(f"| {verdict} |") for verdict in ("yes", "**no**", "not decided"))
     assert capsys.readouterr().out.count("\n") == 1 + verdicts
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_number_has_a_panel_with_its_floor(figure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label accuracy too, where the sweep measured it."""
+    of_figure = script(figure)
+    for left_out in (None, "label_accuracy"):
+        chains = made_up(figure)
+        if left_out:
+            chains = replace(chains, table=chains.table.drop(columns=left_out))
+        monkeypatch.setattr(Chains, "read", lambda sweep, chains=chains: chains)
+        for maker in ("tsne_map", "sample_grids"):
+            monkeypatch.setattr(of_figure, maker, lambda *_: Figure(), raising=False)
+        if left_out:
+            monkeypatch.setattr(of_figure, "questions", lambda chains: [], raising=False)
+        found = of_figure.find(None)
+        panels = {axes.get_title(): axes for axes in found.picture.axes}
+        assert ("taken for their label" in panels) == (left_out is None)
+        assert ("label_accuracy" in found.table) == (left_out is None)
+        for axes in panels.values():
+            assert [line for line in axes.lines if line.get_linestyle() == "--"]
 
 
 def test_a_script_reads_the_sweep_of_its_own_name_without_more(
