@@ -29,7 +29,7 @@ SWEEP = """
 name: patient
 chain:
   reference: {kind: gaussian, d: 2}
-  generator: {kind: "patient_generator:Patient", steps: 120}
+  generator: {kind: "patient_generator:Patient", steps: 60}
   loop: fresh_data
   n_ini: 100
   n_r: 50
@@ -72,7 +72,7 @@ def test_a_sweep_that_is_told_to_leave_checkpoints_and_goes_in_time(
     driver = start("sweep", file, cwd=tmp_path)
     wait_for(lambda: finished(tmp_path) > 0, driver)
     assert checkpoints(tmp_path) == []  # none is due for a quarter of an hour
-    time.sleep(1.5)  # so that the next fits are under way
+    time.sleep(1.0)  # so that the next fits are under way
     told = time.monotonic()
     os.killpg(driver.pid, signal.SIGTERM)  # all in its group, as `timeout` and many supervisors do
     assert driver.wait(timeout=120) == 130
@@ -82,7 +82,7 @@ def test_a_sweep_that_is_told_to_leave_checkpoints_and_goes_in_time(
     assert "Traceback" not in output
     left = checkpoints(tmp_path)
     assert left
-    assert all(0 < step < 120 for step in left)
+    assert all(0 < step < 60 for step in left)
     with sqlite3.connect(tmp_path / "madray-store" / "mlflow.db") as database:
         assert "RUNNING" not in {state for (state,) in database.execute("SELECT status FROM runs")}
 

@@ -265,6 +265,7 @@ def test_a_finished_sweep_run_again_loads_no_ray_and_no_torch_and_adds_nothing(t
     assert {path for path in (tmp_path / "madray-store").rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.slow  # without Ray `test_local_sweep.py` says the same
 def test_a_wider_grid_and_more_generations_make_only_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "again.yaml").write_text(AGAIN)
     assert madray("sweep", "again.yaml", cwd=tmp_path).returncode == 0
