@@ -19,6 +19,7 @@ from madray.cli.options import (
     open_store,
     store_told,
 )
+from madray.engine.stopping import interruptible
 from madray.errors import BadInput, MadrayError
 
 if TYPE_CHECKING:
@@ -67,23 +68,8 @@ def resume(
     _sweep(file, name, store, tracking_uri, address, data, dry_run, shard)
 
 
+@interruptible()
 def _sweep(
-    file: AnyFile,
-    named: str,
-    store_uri: str,
-    tracking_uri: str | None,
-    address: str | None,
-    data: Path | None,
-    dry_run: bool,
-    shard: str | None,
-) -> None:
-    from madray.engine.stopping import interruptible
-
-    with interruptible():
-        _carry_out(file, named, store_uri, tracking_uri, address, data, dry_run, shard)
-
-
-def _carry_out(
     file: AnyFile,
     named: str,
     store_uri: str,
