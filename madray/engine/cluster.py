@@ -8,7 +8,9 @@ import os
 import tempfile
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -72,6 +74,9 @@ class OnRay:
     ) -> None:
         refuse_what_no_node_has(resources, grows=not is_local(self._address))
         logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune.tune").setLevel(
+            logging.CRITICAL
+        )  # "Trials did not complete": told already
         room = resources.tables_gb * 1e9
         tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
         work = _handed_over(schedule)
@@ -101,7 +106,7 @@ def _handed_over(schedule: Schedule) -> dict[str, Any]:
 
 def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Event, folder: str) -> None:
     resources = setting.resources
-    follower = _Follower(schedule, emit)
+    follower = _Follower(schedule, emit, resources.max_failures)
     bundles = [{"CPU": resources.cpus, "GPU": resources.gpus}, *[{"CPU": 1.0}] * resources.samplers]
     trainable = tune.with_resources(
         tune.with_parameters(Trainer, setting=setting),
@@ -121,7 +126,10 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
             name="sweep",
             storage_path=folder,
             stop=_Stop(stop),
-            failure_config=tune.FailureConfig(max_failures=resources.max_failures),
+            # A trial ends with its actor, and `_Follower` gives its work to another. Tune could go on with the
+            # same trial, but loses one whose actor dies while it is being reused: it counts as failed at once,
+            # or waits for ever (it stays in `TuneController._resetting_trials`; seen with ray 2.60).
+            failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[follower],
             verbose=0,
         ),
@@ -192,7 +200,7 @@ class _Segments(_OfTheDriver, Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._follower.over(trial_id)
+        """Nothing: `_Follower` is told as well, and of the reason."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a new plan is made from the store each time."""
@@ -221,13 +229,15 @@ class _NewestFirst(_OfTheDriver, FIFOScheduler):
 
 
 class _Follower(_OfTheDriver, tune.Callback):
-    """Turns the results of trials into events, and the death of an actor into a failure."""
+    """Turns the results of trials into events, and gives the work of an actor that died to another one."""
 
-    def __init__(self, schedule: Schedule, emit: Emit) -> None:
+    def __init__(self, schedule: Schedule, emit: Emit, max_failures: int) -> None:
         self.running: dict[str, list[str]] = {}
         self.heard = False
         self._schedule = schedule
         self._emit = emit
+        self._max_failures = max_failures
+        self._deaths: Counter[str] = Counter()
 
     def say(self, note: str) -> None:
         """Tell something that a user should know."""
@@ -240,16 +250,27 @@ class _Follower(_OfTheDriver, tune.Callback):
         for event in from_json(result.get("events", "[]")):
             self._emit(event)
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._emit(Note("a trainer died; its work goes on in another one"))
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.over(trial.trial_id, "its last report was lost")
 
-    def over(self, trial_id: str) -> None:
-        """A trial ended. What it was given and did not tell of is lost: its actor died too often."""
-        for name in self.running.pop(trial_id, []):
-            if not self._schedule.settled(name):
-                self._emit(
-                    WorkFailed(name, name, 0, "the trainer died more often than resources.max_failures", "")
-                )
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.over(trial.trial_id, Path(trial.error_file).read_text() if trial.error_file else "")
+
+    def over(self, trial_id: str, reason: str) -> None:
+        """A trial ended. What it was given and did not tell of goes to another one, or failed if that was so
+        often enough."""
+        left = [name for name in self.running.pop(trial_id, []) if not self._schedule.settled(name)]
+        self._deaths.update(left)
+        again = [name for name in left if self._deaths[name] <= self._max_failures]
+        for name in again:
+            self._schedule.give_back(name)
+        if again:
+            self._emit(Note("a trainer died; its work goes on in another one"))
+        for name in left:
+            if name not in again:
+                often = f"its trainer died {self._deaths[name]} times"
+                limit = f"resources.max_failures is {self._max_failures}"
+                self._emit(WorkFailed(name, name, 0, f"{often}, and {limit}", reason))
 
 
 class _Stop(_OfTheDriver, tune.Stopper):

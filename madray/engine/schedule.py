@@ -72,6 +72,13 @@ class Schedule:
             if not self._waits[child] and child not in self.failed:
                 self._ready(child)
 
+    def give_back(self, name: str) -> None:
+        """Take back a piece of work whose worker was lost. It goes out again, and alone: where it was what
+        killed the worker, the rest of its batch shall not be lost with it."""
+        if name in self._running:
+            self._running.discard(name)
+            self._large.add(name, self._reach[name])
+
     def fail(self, name: str) -> set[str]:
         """A piece of work cannot be made, and neither can what descends from it; returns all of these."""
         lost, edge = set(), [name]

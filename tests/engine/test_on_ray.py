@@ -15,9 +15,9 @@ import ray
 from commands import environment, madray, start, wait_for
 
 from madray.engine.cluster import OnRay
-from madray.engine.events import Event
+from madray.engine.events import Event, Note
 from madray.engine.prepare import prepare
-from madray.engine.sweep import run
+from madray.engine.sweep import Outcome, run
 from madray.engine.tables import SharedTables, Tables
 from madray.errors import BadInput
 from madray.parquet import to_parquet
@@ -187,6 +187,58 @@ def test_an_error_in_one_cell_fails_that_cell_and_no_other(tmp_path: Path) -> No
     status = json.loads(madray("status", "failing", "--json", cwd=tmp_path).stdout)
     assert {chain["state"] for chain in status["chains"]} == {"finished"}
     assert status["failures"] == []
+
+
+class Notes(Quiet):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self.told.append(event.text)
+
+
+def with_deaths(folder: Path, generator: str, *, max_failures: int) -> tuple[Outcome, list[str]]:
+    """What becomes of two cells that share nothing: one trains on 100 samples, the other one on 200."""
+    overrides = [
+        f"chain.generator={generator}",
+        "chain.n_r=100",
+        "chain.generations=1",
+        "grid={n_ini: [100, 200]}",
+        f"resources={{max_failures: {max_failures}, concurrent: 1}}",
+    ]
+    notes = Notes()
+    file = parse_sweep(SHARING, name="deaths", overrides=overrides)
+    prepared = prepare(file, store=Store.open(folder / "store"), data=None)
+    return run(prepared, executor=OnRay(None), display=notes), notes.told
+
+
+def test_what_kills_its_trainer_again_and_again_fails_alone_and_says_how_often(
+    tmp_path: Path, plugins: None
+) -> None:
+    outcome, told = with_deaths(
+        tmp_path,
+        f'{{kind: "patient_generator:Deadly", marks: "{tmp_path}", needs: 150}}',
+        max_failures=2,
+    )
+    assert sorted(outcome.states.values()) == ["failed", "finished"]
+    [failure] = outcome.failures
+    assert failure.error == "its trainer died 3 times, and resources.max_failures is 2"
+    assert "died" in failure.traceback.lower()
+    assert len(list(tmp_path.glob("died*"))) == 3
+    assert told == ["a trainer died; its work goes on in another one"] * 2
+
+
+def test_work_whose_trainer_dies_while_it_is_reused_goes_on_in_another_one(
+    tmp_path: Path, plugins: None
+) -> None:
+    """Tune counts such a trial as failed whatever `max_failures` says, or lets it wait for ever."""
+    outcome, told = with_deaths(
+        tmp_path, f'{{kind: "patient_generator:DiesWhenReused", marks: "{tmp_path}"}}', max_failures=1
+    )
+    assert not outcome.failures
+    assert set(outcome.states.values()) == {"finished"}
+    assert set(told) == {"a trainer died; its work goes on in another one"}
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_every_piece_once_after_its_parents_and_over_and_exhausted_right_at_ever
     schedule = schedule_of(*works, workers=workers)
     parents = parents_of(works)
     handed: list[str] = []
+    back: set[str] = set()
     running: list[str] = []
     done: set[str] = set()
     failed: set[str] = set()
@@ -88,13 +89,14 @@ def test_every_piece_once_after_its_parents_and_over_and_exhausted_right_at_ever
         assert schedule.over == (not waiting and not running)
         assert schedule.exhausted == (not waiting)
         assert (schedule.done, schedule.failed) == (done, failed)
-        step = data.draw(st.sampled_from(["take", "made", "made", "fail"]))
+        step = data.draw(st.sampled_from(["take", "made", "made", "fail", "give back"]))
         if step == "take" or not running:
             taken = schedule.take()
             assert bool(taken) == bool(ready)
             assert set(taken) <= ready
             if len(taken) > 1:
                 assert all(isinstance(w := schedule.work[name], Segment) and w.milliseconds for name in taken)
+                assert back.isdisjoint(taken)
             handed += taken
             running += taken
             if not taken and not running:
@@ -103,6 +105,11 @@ def test_every_piece_once_after_its_parents_and_over_and_exhausted_right_at_ever
             name = running.pop(data.draw(st.integers(0, len(running) - 1)))
             schedule.made(name, data.draw(st.floats(0, 5)))
             done.add(name)
+        elif step == "give back":
+            name = running.pop(data.draw(st.integers(0, len(running) - 1)))
+            schedule.give_back(name)
+            handed.remove(name)
+            back.add(name)
         else:
             name = running.pop(data.draw(st.integers(0, len(running) - 1)))
             lost = schedule.fail(name)

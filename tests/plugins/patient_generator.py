@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -56,4 +59,34 @@ class Failing(Patient):
     def fit(self, samples, *, stream, checkpoint, progress):
         if len(samples) < self._needs:
             raise RuntimeError(f"expected {self._needs} samples, got {len(samples)}: this is meant to fail")
+        super().fit(samples, stream=stream, checkpoint=checkpoint, progress=progress)
+
+
+class Deadly(Patient):
+    """Kills its process when it is fitted to fewer samples than it needs, and marks that in a folder."""
+
+    def __init__(self, marks, needs):
+        super().__init__(steps=1, pause=0.0)
+        self._marks, self._needs = Path(marks), needs
+
+    def fit(self, samples, *, stream, checkpoint, progress):
+        if len(samples) < self._needs:
+            (self._marks / f"died{os.getpid()}").touch()
+            os._exit(1)
+        super().fit(samples, stream=stream, checkpoint=checkpoint, progress=progress)
+
+
+class DiesWhenReused(Patient):
+    """Lets the trainer that fits it die at the moment in which Tune gives it other work, the first time."""
+
+    def __init__(self, marks):
+        super().__init__(steps=1, pause=0.0)
+        self._marks = Path(marks)
+
+    def fit(self, samples, *, stream, checkpoint, progress):
+        from madray.engine import trainer
+
+        if not (self._marks / "died").exists():
+            (self._marks / "died").touch()
+            trainer.ray = SimpleNamespace(get=lambda *_: os._exit(1))  # asked for what the next work is
         super().fit(samples, stream=stream, checkpoint=checkpoint, progress=progress)
