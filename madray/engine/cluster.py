@@ -126,9 +126,9 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
             name="sweep",
             storage_path=folder,
             stop=_Stop(stop),
-            # A trial ends with its actor, and `_Follower` gives its work to another. Tune could go on with the
-            # same trial, but loses one whose actor dies while it is being reused: it counts as failed at once,
-            # or waits for ever (it stays in `TuneController._resetting_trials`; seen with ray 2.60).
+            # A trial ends with its actor, and `_Follower` gives its work to another. Tune could go on with
+            # the same trial, but loses one whose actor dies while it is being reused: it counts as failed at
+            # once, or waits for ever (it stays in `TuneController._resetting_trials`; seen with ray 2.60).
             failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[follower],
             verbose=0,

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from madray.errors import BadInput
 from madray.generators.captured import captured
@@ -28,7 +27,7 @@ from madray.streams import Stream
 class DDPMGenerator:
     """A conditional DDPM: a network learns the noise ε in x_t, and samples are made by T ancestral steps.
 
-        loss = |ε(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t, y) − ε|²,   t uniform on 1 … T, y dropped now and then
+        loss = w_t |ε(√ᾱ_t x_0 + √(1 − ᾱ_t) ε, t, y) − ε|²,   t uniform on 1 … T, y dropped now and then
 
     λ guides: ε = (1 + w) ε(x, y) − w ε(x) with w = 1/λ − 1. At λ = 1 nothing is done without a label; below,
     both terms are made in one batch. Without labels in the training set there is nothing to guide by.
@@ -45,7 +44,8 @@ class DDPMGenerator:
 
     Source: Ho, Jain and Abbeel 2020 (arXiv:2006.11239), algorithms 1 and 2; Ho and Salimans 2021
     (arXiv:2207.12598), algorithm 1 and eq. 6; λ from Alemohammad et al. 2023 (arXiv:2307.01850). The paper
-    says T = 500 and 10 % label dropout; schedule, variance, averaging and clipping are ours.
+    says T = 500 and 10 % label dropout; schedule, variance, averaging, clipping and the weights w_t (see
+    `denoisers`) are ours.
 
     >>> from madray.generators.protocol import sample
     >>> model = DDPMGenerator(DDPM(timesteps=5, steps=20, warmup=2, width=8, depth=1, batch=8, chunk=3))
@@ -213,7 +213,9 @@ class DDPMGenerator:
     def _squared_error(
         self, noised: torch.Tensor, t: torch.Tensor, told: torch.Tensor, epsilon: torch.Tensor
     ) -> torch.Tensor:
-        return functional.mse_loss(self._denoiser(noised, t, told), epsilon)
+        made: torch.Tensor = self._denoiser(noised, t, told)
+        squared = (made - epsilon).square().flatten(1).mean(dim=1)
+        return (squared * self._denoiser.weight.index_select(0, t)).mean()
 
 
 class Batches:

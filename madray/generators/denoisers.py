@@ -10,8 +10,15 @@ The first term is the whole answer for Gaussian data without correlations, and F
 adds what the data have beyond that. So an error of F is never divided by √ᾱ_t ≈ 0 on its way to z_0, and a
 coordinate that never varies (a pixel outside all digits; a collapsed mode) is sampled exactly.
 
+What F gets wrong is in the error of ε times √ᾱ_t τ / √v_t, and so hardly counts where noise is large, which
+is where a sample becomes one of a class. A training step therefore weighs squared errors at t by
+
+    min(5, u_t / (ᾱ_t mean(τ²))),
+
+the loss of F itself but for the bound, below which times of little use would outweigh all others.
+
 Source: the preconditioning of Karras et al. 2022 (arXiv:2206.00364), table 1, written for ε and with a σ_data
-for each coordinate; its use for a DDPM is ours.
+for each coordinate; its use for a DDPM is ours. A bounded weight: Hang et al. 2023 (arXiv:2303.09556).
 """
 
 from __future__ import annotations
@@ -28,6 +35,12 @@ from madray.generators.networks import MLP, TIME_FEATURES, Network, Seen, UNet
 LARGEST_FLAT = 8
 """Images up to this height and width go to the MLP."""
 
+LABEL_LENGTH = (TIME_FEATURES / 2) ** 0.5
+"""How long the vector of a class is: as long as that of a time, so that the first weights heed both alike."""
+
+LARGEST_WEIGHT = 5.0
+"""How much more the error of ε counts at the most noise than at the least."""
+
 
 class Denoiser(nn.Module):
     """ε(z, t, y): a network with its scales, its sense of time and its classes.
@@ -38,6 +51,9 @@ class Denoiser(nn.Module):
         schedule: of the noise.
         spread: τ, shape `shape`.
         width, depth, patch: of the network, as the settings say.
+
+    Attributes:
+        weight: of the squared error at each t from 0 to T in the loss, shape (T + 1,).
     """
 
     def __init__(
@@ -75,8 +91,10 @@ class Denoiser(nn.Module):
         whole = signal * tau2.mean() + 1 - signal
         whole[0] = 1  # the same
         self.into = table(whole**-0.5)
+        part = np.maximum(signal * tau2.mean(), 1e-12)  # 0 where all samples are one
+        self.weight = table(np.minimum(whole / part, LARGEST_WEIGHT).ravel())
         self.time = table(time_features(schedule.timesteps))
-        self.label = torch.eye(classes + 1, device=device)
+        self.label = torch.eye(classes + 1, device=device) * LABEL_LENGTH
 
     def forward(self, z: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """ε of n inputs, each at a time and with a class of its own: shapes (n, *shape), (n,) and (n,)."""
@@ -99,7 +117,7 @@ class Denoiser(nn.Module):
 
     def tell(self, y: Tensor) -> Tensor:
         """The term of the condition that depends on the class alone, shape (n, `network.told`)."""
-        return self.condition.weight[:, TIME_FEATURES:].T[y]
+        return functional.linear(self.label.index_select(0, y), self.condition.weight[:, TIME_FEATURES:])
 
     def _times(self, t: Tensor) -> Tensor:
         """The term that depends on time alone."""

@@ -71,7 +71,7 @@ class UNet(nn.Module):
     Patches of `patch` × `patch` pixels become the channels of one position, so that nothing is computed at
     the size of the image itself. Level l has min(2^l, 4) times the channels of the first, at half the size of
     the level above (rounded up, so that any size will do): two blocks on the way down, one on the way up, and
-    one at the bottom. MNIST with patches of 2, two levels and 64 channels takes 0.25 GFLOP an evaluation.
+    two at the bottom. MNIST with patches of 2, two levels and 64 channels takes 0.28 GFLOP an evaluation.
     """
 
     at_once = 50
@@ -87,7 +87,7 @@ class UNet(nn.Module):
         self.first = nn.Conv2d(colours * patch**2, channels, 3, padding=1)
         self.down = nn.ModuleList(Block(width, width, told) for width in widths for _ in range(2))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in steps)
-        self.bottom = Block(widths[-1], widths[-1], told)
+        self.bottom = nn.ModuleList(Block(widths[-1], widths[-1], told) for _ in range(2))
         self.up = nn.ModuleList(Block(2 * width, width, told) for width in reversed(widths))
         self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(steps))
         self.norm = group_norm(channels)
@@ -111,7 +111,9 @@ class UNet(nn.Module):
     def decode(self, seen: Seen, condition: Tensor) -> Tensor:
         """The bottom, and the way up."""
         condition = functional.silu(condition)
-        h = self.bottom(seen[-1], condition)
+        h = seen[-1]
+        for block in self.bottom:
+            h = block(h, condition)
         for level, (block, across) in enumerate(zip(self.up, reversed(seen), strict=True)):
             if level:
                 h = functional.interpolate(self.grow[level - 1](h), size=across.shape[-2:])
@@ -122,19 +124,23 @@ class UNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions and a way around them; the condition shifts the channels in between."""
+    """Two convolutions and a way around them; the condition scales and shifts the channels in between.
+
+    Source: Dhariwal and Nichol 2021 (arXiv:2105.05233), section 3.
+    """
 
     def __init__(self, into: int, out: int, told: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = group_norm(into), group_norm(out)
         self.conv1 = nn.Conv2d(into, out, 3, padding=1)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
-        self.shift = nn.Linear(told, out)
+        self.modulate = nn.Linear(told, 2 * out)
         self.around = nn.Conv2d(into, out, 1) if into != out else nn.Identity()
 
     def forward(self, h: Tensor, condition: Tensor) -> Tensor:
-        new = self.conv1(functional.silu(self.norm1(h))) + self.shift(condition)[:, :, None, None]
-        new = self.conv2(functional.silu(self.norm2(new)))
+        scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
+        new = self.norm2(self.conv1(functional.silu(self.norm1(h))))
+        new = self.conv2(functional.silu(torch.addcmul(new + shift, new, scale)))
         added: Tensor = new + self.around(h)
         return added
 

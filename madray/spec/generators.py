@@ -93,7 +93,7 @@ class DDPM(Generator):
     U-Net larger images. The paper says T = 500 and 10 % label dropout; the rest is ours.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     implementation: ClassVar[str] = "madray.generators.ddpm:DDPMGenerator"
     takes_zero_bias: ClassVar[bool] = False
     needs_labels_for_bias: ClassVar[bool] = True

@@ -132,9 +132,11 @@ def test_guidance_between_two_gaussians_moves_samples_away_from_the_unconditiona
     assert made.std().item() == pytest.approx(1.0, abs=5 * 0.005 + 0.01)
 
 
-def unet(shape: tuple[int, ...] = (1, 9, 10)) -> Denoiser:
-    """With weights that are not 0 anywhere."""
+def unet(shape: tuple[int, ...] = (1, 9, 10), tau: float | None = None) -> Denoiser:
+    """With weights that are not 0 anywhere, and for data of one τ or of one for each pixel."""
     spread = Stream.of("spread").numpy().random(shape).astype(np.float32)
+    if tau is not None:
+        spread[:] = tau
     denoiser = Denoiser(
         shape,
         classes=3,
@@ -182,6 +184,22 @@ def fitted(samples: SampleSet) -> DDPMGenerator:
 
 
 POINTS = np.float32([[0, 1], [2, 3], [4, 5]])
+
+
+def test_a_class_and_a_time_are_told_at_the_same_length() -> None:
+    denoiser = unet()
+    lengths = denoiser.time.norm(dim=1)
+    assert torch.allclose(lengths, denoiser.label.norm(dim=1)[0].expand_as(lengths), rtol=1e-5)
+
+
+def test_the_loss_weighs_what_the_network_itself_gets_wrong_up_to_a_bound() -> None:
+    """With one τ for all coordinates, what F gets wrong comes to ε times `out`: weight × out² is 1."""
+    denoiser = unet(tau=0.5)
+    undone = denoiser.weight * denoiser.out.flatten(1)[:, 0] ** 2
+    bound = denoiser.weight == 5
+    assert torch.allclose(undone[1:][~bound[1:]], torch.ones(1), rtol=1e-4)
+    assert bound[1:].any() and not bound[1:].all()
+    assert (undone[bound] <= 1).all()
 
 
 @pytest.mark.parametrize(("bias", "rows"), [(1.0, 6), (0.5, 12)])
