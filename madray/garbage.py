@@ -13,8 +13,8 @@ from madray.bundles import BUNDLES, bundles_of
 from madray.calculations import KIND as THEORY
 from madray.engine.needs import UNNAMED, Needed, needs_of_all
 from madray.engine.targets import Names
+from madray.growth import Pair
 from madray.ledger import Ledger
-from madray.plan import Pair
 from madray.store import Store
 
 KINDS = (

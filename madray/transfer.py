@@ -12,8 +12,8 @@ from madray.engine.needs import needs_of
 from madray.engine.targets import Names
 from madray.errors import BadInput, Missing
 from madray.forest import RECORD
+from madray.growth import Pair
 from madray.ledger import Ledger
-from madray.plan import Pair
 from madray.store import Store
 
 _AT_A_TIME = 8

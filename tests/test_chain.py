@@ -21,10 +21,11 @@ from madray.checkpoints import StoredCheckpoint
 from madray.errors import Damaged, Missing
 from madray.forest import RECORD, Draw, Order, RealOrder, RealSet, Source
 from madray.generators.gaussian import GaussianGenerator
+from madray.growth import Forest, grow
 from madray.loops import PoolDraw, RealDraw, SyntheticDraw
 from madray.metrics import features
 from madray.metrics.features import extract
-from madray.plan import Forest, Plan, grow, plan
+from madray.plan import Plan, plan
 from madray.references import build_reference
 from madray.samples import SampleSet
 from madray.spec.generators import AnyGenerator

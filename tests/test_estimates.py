@@ -11,8 +11,9 @@ import pytest
 from madray.artifacts import Marker
 from madray.estimates import Estimate, estimate, known_rows
 from madray.forest import Source
+from madray.growth import grow
 from madray.ledger import Effort, Ledger, Row
-from madray.plan import grow, plan
+from madray.plan import plan
 from madray.spec.reading import check_sweep
 from madray.store import Store
 

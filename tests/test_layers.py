@@ -30,6 +30,7 @@ LAYERS: list[set[str]] = [
     {"engine", "tracking", "report"},
     {"estimates", "results"},
     {"plan", "calculations", "chain"},
+    {"growth"},
     {"batches", "checkpoints", "forest", "table", "testing"},
     {"ledger", "loops"},
     {"write_once"},
@@ -47,6 +48,16 @@ FORBIDDEN: dict[str, set[str]] = {
     # What is to be made is known from settings alone: plan knows nobody that makes or looks at samples.
     "plan": {"generators", "references", "metrics", "theory", "samples", "pictures", "tables", "checkpoints"},
     "calculations": {"generators", "references", "metrics", "theory", "samples", "pictures", "tables"},
+    "growth": {
+        "generators",
+        "references",
+        "metrics",
+        "theory",
+        "samples",
+        "pictures",
+        "tables",
+        "checkpoints",
+    },
     "forest": {"generators", "references", "metrics", "theory", "samples", "store", "artifacts"},
     "loops": {"generators", "references", "metrics", "theory", "samples", "store", "artifacts", "pictures"},
     # A chain makes generations through whatever keeps artifacts, be it a store or a batch.

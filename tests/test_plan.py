@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from madray.artifacts import Marker
 from madray.forest import RECORD, Order, Source, picture_key
+from madray.growth import ChainPlan, Forest, Pair, grow
 from madray.loops import PoolDraw, SyntheticDraw
-from madray.plan import ChainPlan, Forest, Pair, Plan, Segment, grow, plan
+from madray.plan import Plan, Segment, plan
 from madray.spec.loops import NAMED
 from madray.spec.reading import check_sweep
 

@@ -11,9 +11,10 @@ from madray.artifacts import Artifacts, Marker
 from madray.chain import read_numbers
 from madray.engine.targets import Names, Numbers, Place
 from madray.forest import RECORD, Source
+from madray.growth import ChainPlan, Forest, Pair
 from madray.keys import canonical
 from madray.ledger import ChainRecord, Row
-from madray.plan import ChainPlan, Forest, Pair, Plan, plan
+from madray.plan import Plan, plan
 from madray.spec.base import short
 from madray.spec.reading import label, plain
 

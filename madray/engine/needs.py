@@ -19,9 +19,9 @@ from madray.engine.targets import Names, Targets
 from madray.engine.theory_targets import TheoryTargets
 from madray.errors import BadInput
 from madray.forest import RECORD, Source, recorded_as
+from madray.growth import Forest, Pair, grow
 from madray.keys import canonical
 from madray.ledger import ChainRecord, Ledger, Row, SweepRecord, finished
-from madray.plan import Forest, Pair, grow
 from madray.spec.chain import Chain
 from madray.spec.reading import TheoryFile, parse_sweep
 from madray.store import Store

@@ -17,8 +17,8 @@ from madray.engine.targets import Targets
 from madray.engine.theory_targets import TheoryTargets
 from madray.engine.work import WorkPlan
 from madray.errors import BadInput
+from madray.growth import Pair, grow
 from madray.ledger import Ledger, Row, SweepRecord
-from madray.plan import Pair, grow
 from madray.spec.chain import Chain
 from madray.spec.reading import AnyFile, TheoryFile, label
 from madray.spec.sweep import Sweep

@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 from madray.artifacts import Artifacts, Marker
 from madray.engine.work import WorkPlan
 from madray.forest import Source
+from madray.growth import Pair
 from madray.ledger import ChainRecord, Row
-from madray.plan import Pair
 
 Numbers = Mapping[str, Any]
 """What is stored of numbers under one key, by name."""

@@ -11,9 +11,9 @@ from madray.calculations import KIND, CalculationPlan, Calculations
 from madray.engine.calculate import read_calculation
 from madray.engine.targets import Names, Numbers, Place
 from madray.forest import Source
+from madray.growth import Pair
 from madray.keys import digest
 from madray.ledger import ChainRecord, Row
-from madray.plan import Pair
 from madray.spec.reading import TheoryCell, label, plain
 from madray.spec.theory import RowKind
 

@@ -28,7 +28,8 @@ from madray.engine.schedule import BATCH_SECONDS
 from madray.engine.work import Work, goes_with_others
 from madray.errors import Missing, Stopped
 from madray.forest import Order, RealOrder
-from madray.plan import Pair, Segment
+from madray.growth import Pair
+from madray.plan import Segment
 from madray.store import Store
 from madray.tables import TableReader
 

@@ -12,7 +12,8 @@ from madray.calculations import CalculationPlan, Calculations
 from madray.engine.schedule import Schedule, chains_of
 from madray.engine.work import Work
 from madray.forest import Order, RealOrder, Source
-from madray.plan import Forest, Plan, Segment, grow, plan
+from madray.growth import Forest, grow
+from madray.plan import Plan, Segment, plan
 from madray.spec.reading import TheoryFile, check_sweep
 
 
