@@ -37,7 +37,7 @@ def find(sweep: SweepResults) -> Findings:
     bias, shown = biased(chains)[0], some_of(chains.last)
     tsne, grids = tsne_map(sweep, {"lambda": bias}, shown), sample_grids(sweep, {"lambda": bias}, shown)
     return Findings(
-        title="Figure 6: with sampling bias quality holds, and diversity goes the faster",
+        title="Figure 6: quality and diversity of diffusion models on each other's samples, by sampling bias",
         picture=by_generation(chains, chains.told(PANELS), lines_by_bias(chains)),
         table=chains.with_floors(chains.told([*PANELS, "variance"])),
         claims=claims(chains),

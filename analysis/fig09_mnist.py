@@ -27,7 +27,7 @@ def find(sweep: SweepResults) -> Findings:
     """Curves by generation for each λ, and dotted those of the loop without real data."""
     chains = Chains.read(sweep)
     return Findings(
-        title="Figure 9: real data that stays slows the loss, and does not stop it",
+        title="Figure 9: diffusion models with the first real data kept in every training set, and without",
         picture=by_generation(chains, chains.told(PANELS), _lines(chains)),
         table=chains.with_floors(chains.told([*PANELS, "variance"])),
         claims=claims(chains),

@@ -36,7 +36,7 @@ def find(chains: Measured) -> Findings:
     table = chains.table.sort_values(["lambda", "n_ini"], ascending=[False, True])
     ends = _with_limits(table[table["generation"] == table["generation"].max()], chains)
     return Findings(
-        title="Figure 10, left: where the fresh-data loop ends does not depend on its first model",
+        title="Figure 10, left: fresh-data loops of Gaussians by the size of their first training set",
         picture=_picture(table, ends),
         table=ends,
         claims=_claims(table[table["generation"] == 1], ends),

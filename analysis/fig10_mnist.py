@@ -37,7 +37,7 @@ def find(sweep: SweepResults) -> Findings:
         for n_ini, look in zip(sizes, looks(len(sizes)), strict=True)
     ]
     return Findings(
-        title="Figure 10, right: where the fresh-data loop ends does not depend on its first model",
+        title="Figure 10, right: fresh-data loops of diffusion models by the size of their first set",
         picture=by_generation(chains, chains.told(PANELS), lines),
         table=chains.with_floors(chains.told([*PANELS, "variance"])),
         claims=claims(chains),

@@ -32,7 +32,7 @@ def find(sweep: SweepResults) -> Findings:
     """Curves by generation for each λ."""
     chains = Chains.read(sweep)
     return Findings(
-        title="Figure 16: after many generations nothing real is left, and yet samples vary",
+        title="Figure 16: quality, diversity and variance of diffusion models after many generations",
         picture=by_generation(chains, chains.told(PANELS), lines_by_bias(chains)),
         table=chains.with_floors(chains.told(PANELS)),
         claims=claims(chains),
