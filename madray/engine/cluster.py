@@ -78,7 +78,7 @@ class OnRay:
             logging.CRITICAL
         )  # "Trials did not complete": told already
         room = resources.tables_gb * 1e9
-        tables: Any = ray.remote(num_cpus=0, max_restarts=3)(Tables).remote(store, room)
+        tables: Any = ray.remote(num_cpus=0, max_restarts=-1)(Tables).remote(store, room)
         work = _handed_over(schedule)
         setting = Setting(store, resources, work, tables)
         with tempfile.TemporaryDirectory(prefix="madray-tune-", ignore_cleanup_errors=True) as folder:

@@ -1,7 +1,8 @@
 """Sample tables shared by all processes of a cluster: read once, mapped without a copy on each node.
 
 `Tables` is one long-lived actor that maps a key to the object of a plain task, which reads the Parquet. It
-holds references only. Losing an object, or the actor, costs a read of the Parquet and nothing else.
+holds references only. An object or an actor that is lost, or does not answer for a while, costs a read of the
+Parquet and nothing else.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from madray.store import Store
 from madray.tables import read_table
 
 _OLD_SECONDS = 600.0
+_WAIT_SECONDS = 15.0
+"""How long anyone waits for a table. Of a node that was lost Ray may wait for long, or for ever."""
 
 
 def _read(store: Store, kind: str, key: str) -> pa.Table:
@@ -70,7 +73,7 @@ class Tables:
         for at, size in sizes.items():
             if size in ready:
                 try:
-                    self._sizes[at] = ray.get(size)
+                    self._sizes[at] = ray.get(size, timeout=1)
                 except Exception:  # whoever reads the table is told
                     self._sizes[at] = 0
         now = time.monotonic()
@@ -91,8 +94,8 @@ class SharedTables:
     def table(self, kind: str, key: str) -> pa.Table:
         """The table under a key; see `madray.tables.TableReader`."""
         try:
-            [reference] = ray.get(self._tables.object.remote(kind, key))
-            return ray.get(reference)
+            [reference] = ray.get(self._tables.object.remote(kind, key), timeout=_WAIT_SECONDS)
+            return ray.get(reference, timeout=_WAIT_SECONDS)
         except (Missing, ray.exceptions.RayError) as error:
             with suppress(ray.exceptions.RayError):  # the actor may be gone as well
                 self._tables.forget.remote(kind, key)

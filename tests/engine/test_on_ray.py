@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,30 @@ def test_a_table_whose_object_or_actor_is_lost_is_read_from_the_parquet(tmp_path
     assert tables.table("draws", "one").column("values").to_pylist() == [1, 2]
     ray.kill(actor)
     assert tables.table("draws", "one").column("values").to_pylist() == [1, 2]
+
+
+class Silent:
+    """A `Tables` that never answers."""
+
+    def object(self, kind: str, key: str) -> list[object]:
+        time.sleep(1000)
+        return []
+
+    def forget(self, kind: str, key: str) -> None:
+        pass
+
+
+def test_a_table_that_does_not_come_is_read_from_the_parquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+
+    monkeypatch.setattr("madray.engine.tables._WAIT_SECONDS", 0.5)
+    store = Store.open(tmp_path)
+    store.commit("draws", "one", {"samples.parquet": to_parquet(pa.table({"values": [1, 2]}))})
+    actor = ray.remote(num_cpus=0)(Silent).remote()
+    assert SharedTables(store, actor).table("draws", "one").column("values").to_pylist() == [1, 2]
+    ray.kill(actor)
 
 
 def test_tables_forget_by_size(tmp_path: Path) -> None:
