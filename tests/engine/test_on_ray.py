@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from madray.engine.events import Event, Note
 from madray.engine.prepare import prepare
 from madray.engine.sweep import Outcome, run
 from madray.engine.tables import SharedTables, Tables
+from madray.engine.trials import Follower
 from madray.errors import BadInput
 from madray.parquet import to_parquet
 from madray.plan import Plan
@@ -212,6 +214,26 @@ def test_an_error_in_one_cell_fails_that_cell_and_no_other(tmp_path: Path) -> No
     status = json.loads(madray("status", "failing", "--json", cwd=tmp_path).stdout)
     assert {chain["state"] for chain in status["chains"]} == {"finished"}
     assert status["failures"] == []
+
+
+def test_trials_that_found_no_room_are_given_up_and_lose_nothing(
+    tmp_path: Path, plugins: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has all CPUs for a while, in which trials are given up two or three times."""
+    monkeypatch.setattr("madray.engine.trials._PATIENCE_SECONDS", 0.3)
+    taken = ray.util.placement_group([{"CPU": 3.0}])
+    ray.get(taken.ready())
+    threading.Timer(4.0, ray.util.remove_placement_group, [taken]).start()
+    given_up: list[str] = []
+    give_up = Follower.give_up
+    monkeypatch.setattr(
+        Follower, "give_up", lambda self, trial_id: (given_up.append(trial_id), give_up(self, trial_id))
+    )
+    prepared = prepare(parse_sweep(SHARING, name="late"), store=Store.open(tmp_path), data=None)
+    outcome = run(prepared, executor=OnRay(None), display=Quiet())
+    assert len(given_up) >= 2
+    assert set(outcome.states.values()) == {"finished"}
+    assert not outcome.failures
 
 
 class Notes(Quiet):
