@@ -190,8 +190,9 @@ class NewestFirst(OfTheDriver, FIFOScheduler):
         elif self._still_since is None:
             self._still_since = self._now()
         elif self._now() - self._still_since > self._patience:
-            self._still_since = None
-            self._patience *= 2
+            still = f"nothing has run for {self._patience:.0f} s, and no trainer starts"
+            self._follower.say(f"{still}: the cluster is asked for others")
+            self._still_since, self._patience = None, 2 * self._patience
             for trial in waiting:
                 self._follower.give_up(trial.trial_id)
                 tune_controller.stop_trial(trial)
