@@ -67,9 +67,9 @@ class Fit:
     steps: int
 
 
-def distinct(points: Array) -> tuple[Array, Array]:
-    """Points that differ in a bit, shape (d, k), and how many there are of each, shape (k,): late in a loop
-    most are copies of a few, and EM takes time for each it is given.
+def distinct(points: Array) -> tuple[Array, Array | None]:
+    """Points that differ in a bit, shape (d, k), and how many there are of each, shape (k,), None where all
+    differ: late in a loop most are copies of a few, and EM takes time for each it is given.
 
     >>> distinct(np.array([[5.0, 3.0, 5.0]]))
     (array([[3., 5.]]), array([1., 2.]))
@@ -77,7 +77,7 @@ def distinct(points: Array) -> tuple[Array, Array]:
     rows = np.ascontiguousarray(points.T)
     sums = rows.sum(axis=1)  # equal of copies: most sets are told to have none by one number each
     if not len(points) or len(np.unique(sums)) == len(sums):
-        return points, np.ones(len(sums))
+        return points, None
     as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0]
     _, first, copies = np.unique(as_bytes, return_index=True, return_counts=True)
     return np.ascontiguousarray(points[:, first]), copies.astype(np.float64)
@@ -124,8 +124,6 @@ def maximise(
     >>> found.mixture.means.round(9).tolist(), found.mixture.covariances.matrices().round(9).tolist()
     ([[0.0], [10.0]], [[[1.0]], [[1.0]]])
     """
-    if copies is None:
-        copies = np.ones(points.shape[1])
     gained, log_likelihood, steps = math.inf, -math.inf, 0
     while gained >= tolerance and steps < max_steps:
         before = log_likelihood
@@ -135,7 +133,7 @@ def maximise(
 
 
 def _step(
-    mixture: Mixture, points: Array, copies: Array, shape: Shape, floor: float
+    mixture: Mixture, points: Array, copies: Array | None, shape: Shape, floor: float
 ) -> tuple[Mixture, float]:
     """One step of EM, and the mean of log p of the points before it.
 
@@ -146,13 +144,16 @@ def _step(
     large as 1: a component that shrank to a millionth of the distance to the others loses no digits.
     """
     blocks = _blocks(mixture, points)
-    sums = reduce(add, (_Sums.over(mixture, points[:, part], copies[part]) for part in blocks))
+    sums = reduce(
+        add,
+        (_Sums.over(mixture, points[:, part], None if copies is None else copies[part]) for part in blocks),
+    )
     frames = mixture.covariances
     mean = sums.z / sums.count[:, np.newaxis]
     weights = sums.count / sums.count.sum()
     covariances = shape.restricted(frames.around(sums.count, mean, sums.squares), weights)
     moved = Mixture(weights, mixture.means + frames.outwards(mean), shape.kind.above(covariances, floor))
-    return moved, sums.log_p / float(copies.sum())
+    return moved, sums.log_p / (points.shape[1] if copies is None else float(copies.sum()))
 
 
 @dataclass(frozen=True)
@@ -165,10 +166,11 @@ class _Sums:
     squares: Array
 
     @staticmethod
-    def over(mixture: Mixture, points: Array, copies: Array) -> _Sums:
+    def over(mixture: Mixture, points: Array, copies: Array | None) -> _Sums:
         z, r, log_p = _expect(mixture, points)
-        r *= copies
-        log_p *= copies
+        if copies is not None:
+            r *= copies
+            log_p *= copies
         first = (z @ r[:, :, np.newaxis])[:, :, 0]
         return _Sums(float(log_p.sum()), r.sum(axis=1), first, mixture.covariances.squares(z, r))
 

@@ -33,19 +33,18 @@ def spread_centres(
     >>> sorted(points[0, spread_centres(points, 4, np.random.default_rng(0))].tolist())
     [0.0, 5.0, 9.0]
     """
-    if copies is None:
-        copies = np.ones(points.shape[1])
+    counts = np.ones(points.shape[1]) if copies is None else copies
     candidates = 2 + int(math.log(count))
-    chosen = [int(copies.cumsum().searchsorted(random.integers(int(copies.sum())), side="right"))]
+    chosen = [int(counts.cumsum().searchsorted(random.integers(int(counts.sum())), side="right"))]
     apart = _squared_distances(points, chosen)[0]
     while len(chosen) < count:
-        reached = (apart * copies).cumsum()
+        reached = (apart if copies is None else apart * copies).cumsum()
         if reached[-1] == 0:  # every point is a centre, or equal to one
             break
         drawn = reached.searchsorted((1 - random.random(candidates)) * reached[-1])  # none of chance 0
         left = _squared_distances(points, drawn)
         np.minimum(left, apart, out=left)
-        best = int((left @ copies).argmin())
+        best = int((left @ counts).argmin())
         chosen.append(int(drawn[best]))
         apart = left[best]
     return np.array(chosen)
@@ -53,9 +52,15 @@ def spread_centres(
 
 def _squared_distances(points: Array, to: NDArray[np.intp] | list[int]) -> Array:
     """From each of some points to all, shape (k, n)."""
-    total = np.zeros((len(to), points.shape[1]))
-    for coordinate in points:  # one by one: k × n numbers are held at a time, and not d times as many
-        apart = coordinate - coordinate[to][:, np.newaxis]
-        apart *= apart  # in its place: new memory takes longer than the arithmetic
-        total += apart
+    if not len(points):  # all are one
+        return np.zeros((len(to), points.shape[1]))
+    total = _squared_differences(points[0], to)
+    for coordinate in points[1:]:  # one by one: k × n numbers are held at a time, and not d times as many
+        total += _squared_differences(coordinate, to)
     return total
+
+
+def _squared_differences(coordinate: Array, to: NDArray[np.intp] | list[int]) -> Array:
+    apart: Array = coordinate - coordinate[to][:, np.newaxis]
+    apart *= apart  # in its place: new memory takes longer than the arithmetic
+    return apart
