@@ -67,9 +67,8 @@ class OnRay:
     ) -> None:
         refuse_what_no_node_has(resources, grows=not is_local(self._address))
         logging.getLogger("ray.tune").setLevel(logging.ERROR)
-        logging.getLogger("ray.tune.tune").setLevel(
-            logging.CRITICAL
-        )  # "Trials did not complete": told already
+        # "Trials did not complete" is an error to it; which work failed, and why, is told already.
+        logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
         room = resources.tables_gb * 1e9
         tables: Any = ray.remote(num_cpus=0, max_restarts=-1)(Tables).remote(store, room)
         work = _handed_over(schedule)

@@ -88,8 +88,7 @@ def test_smaller_profiles_have_the_loops_of_the_figure(figure: str) -> None:
     ]
     assert loops[0] == loops[1] == loops[2]
     medium, small = sweep_file(f"{figure}_medium"), sweep_file(f"{figure}_small")
-    assert {cell.chain.generator.timesteps for cell in medium.cells} == {500}
-    assert {cell.chain.generator.timesteps for cell in small.cells} == {100}  # minutes, as its file says
+    assert {cell.chain.generator.timesteps for cell in [*medium.cells, *small.cells]} == {500}
     assert max(cell.chain.n_ini for cell in medium.cells) == 6000
     assert small.sweep.resources.gpus == 0
 
