@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from madray.cli import app
 
 PLUGINS = Path(__file__).parent / "plugins"
 LIMIT_SECONDS = 240
@@ -35,6 +41,12 @@ def madray(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         timeout=LIMIT_SECONDS,
         check=False,
     )
+
+
+def madray_here(*arguments: object, cwd: Path) -> Result:
+    """Run a command in this process, on the Ray that it is connected to: that saves starting one."""
+    with contextlib.chdir(cwd):
+        return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:

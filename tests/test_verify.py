@@ -46,4 +46,4 @@ def test_a_mistake_in_the_simulation_is_found(monkeypatch):
         return oracles.Simulation(made.w2_squared, made.w2, made.trace, wide)
 
     monkeypatch.setattr(oracles, "simulate", wrong)
-    assert not oracles._first_moments(0).passed
+    assert not oracles._first_moments(0, 0.5).passed

@@ -65,10 +65,14 @@ class Check:
         return abs(self.worst) < SURE <= abs(self.wrong_at)
 
 
-def checks(seed: int = 0) -> Iterator[Check]:
-    """All checks, one after the other as they are done; about a minute."""
+def checks(seed: int = 0, *, share: float = 1.0) -> Iterator[Check]:
+    """All checks, one after the other as they are done; about a minute.
+
+    Args:
+        share: of all chains and of the time; a mistake is seen from √share times as far.
+    """
     for check in _CHECKS:
-        yield check(seed)
+        yield check(seed, share)
 
 
 def _largest(z: Array) -> float:
@@ -88,9 +92,11 @@ def _joined(*z: Array | float) -> Array:
     return np.concatenate([np.atleast_1d(each) for each in z])
 
 
-def _first_moments(seed: int) -> Check:
+def _first_moments(seed: int, share: float) -> Check:
     d, n_r, n_s, bias, n_ini, generations = 6, 4, 9, 0.8, 5, 8
-    made = simulate(d, n_r, n_s, bias, n_ini=n_ini, generations=generations, replicates=40_000, seed=seed)
+    made = simulate(
+        d, n_r, n_s, bias, n_ini=n_ini, generations=generations, replicates=_chains(40_000, share), seed=seed
+    )
     exact = moments(d, n_r, n_s, bias, n_ini=n_ini, generations=generations)
     n = n_r + n_s
     c = [1.0]
@@ -104,7 +110,7 @@ def _first_moments(seed: int) -> Check:
     )
 
 
-def _memory(seed: int) -> Check:
+def _memory(seed: int, share: float) -> Check:
     d, n_r, n_s, n_ini, generations = 3, 2, 20, 8, 8
     z: list[Array] = []
     z_wrong: list[Array] = []
@@ -119,7 +125,7 @@ def _memory(seed: int) -> Check:
             memory=memory,
             split=split,
             generations=generations,
-            replicates=40_000,
+            replicates=_chains(40_000, share),
             seed=seed,
         )
         for reach, into in ((memory, z), (memory + 1, z_wrong)):
@@ -133,8 +139,8 @@ def _memory(seed: int) -> Check:
     )
 
 
-def _second_moments(seed: int) -> Check:
-    loop, n_ini, generations, replicates = Loop(5, 4, 9, 0.8), 4, 4, 6_000
+def _second_moments(seed: int, share: float) -> Check:
+    loop, n_ini, generations, replicates = Loop(5, 4, 9, 0.8), 4, 4, _chains(6_000, share)
     told = np.empty((replicates, generations, 7))
     for replicate in range(replicates):
         chain = serial.chain(loop, n_ini, _rng(seed, "second moments", replicate))
@@ -219,11 +225,13 @@ def _z_of_all(made: Simulation, told: Array, d: int) -> Array:
     )
 
 
-def _brute_force(seed: int) -> Check:
+def _brute_force(seed: int, share: float) -> Check:
     z: list[Array] = []
     z_wrong: list[Array] = []
     for loop, n_ini in BRUTE_FORCE_SETTINGS:
-        right, wrong = compare_with_brute_force(loop, n_ini, generations=4, replicates=1500, seed=seed)
+        right, wrong = compare_with_brute_force(
+            loop, n_ini, generations=4, replicates=_chains(1500, share), seed=seed
+        )
         z.append(right)
         z_wrong.append(wrong)
     return Check(
@@ -234,10 +242,18 @@ def _brute_force(seed: int) -> Check:
     )
 
 
-def _shrinking(seed: int) -> Check:
+def _shrinking(seed: int, share: float) -> Check:
     d, n_s, bias, generations = 4, 12, 0.7, 10
     made = simulate(
-        d, 0, n_s, bias, real="none", n_ini=n_s, generations=generations, replicates=40_000, seed=seed
+        d,
+        0,
+        n_s,
+        bias,
+        real="none",
+        n_ini=n_s,
+        generations=generations,
+        replicates=_chains(40_000, share),
+        seed=seed,
     )
     shrunk = d * bias ** np.arange(generations, dtype=float)
     return Check(
@@ -248,8 +264,8 @@ def _shrinking(seed: int) -> Check:
     )
 
 
-def _collapse(seed: int) -> Check:
-    n_s, generations, replicates = 6, 200, 2000
+def _collapse(seed: int, share: float) -> Check:
+    n_s, generations, replicates = 6, 200, _chains(2000, share)
     loop = Loop(3, 0, n_s, 1.0, "none")
     logs = np.empty(replicates)
     for replicate in range(replicates):
@@ -272,7 +288,7 @@ def _log_det(root: Array) -> float:
     return float(2 * np.log(np.abs(root.diagonal())).sum())
 
 
-def _one_dimension(seed: int) -> Check:
+def _one_dimension(seed: int, share: float) -> Check:
     mean, deviation = 0.3, 0.6
     u = _rng(seed, "one dimension").random(400_000)
     apart = (norm.ppf(u, mean, deviation) - norm.ppf(u)) ** 2
@@ -285,11 +301,11 @@ def _one_dimension(seed: int) -> Check:
     )
 
 
-def _real_only(seed: int) -> Check:
+def _real_only(seed: int, share: float) -> Check:
     z: list[Array] = []
     z_wrong: list[Array] = []
     for d, n in ((30, 12), (30, 31), (30, 200), (5, 40)):
-        made = simulate(d, n, 0, 1.0, n_ini=n, generations=1, replicates=2000, seed=seed)
+        made = simulate(d, n, 0, 1.0, n_ini=n, generations=1, replicates=_chains(2000, share), seed=seed)
         for size, into in ((n, z), (n + 1, z_wrong)):
             alone = real_only_w2_squared(d, size)
             into.append(
@@ -308,15 +324,23 @@ def _real_only(seed: int) -> Check:
     )
 
 
-def _limits(seed: int) -> Check:
+def _limits(seed: int, share: float) -> Check:
     z: list[Array] = []
     z_wrong: list[Array] = []
     for d, n_r, n_s, bias, memory in ((10, 20, 60, 0.8, 1), (10, 8, 30, 1.0, 1), (5, 10, 20, 1.0, 3)):
         made = simulate(
-            d, n_r, n_s, bias, n_ini=n_r, memory=memory, generations=60, replicates=2500, seed=seed
+            d,
+            n_r,
+            n_s,
+            bias,
+            n_ini=n_r,
+            memory=memory,
+            generations=60,
+            replicates=_chains(2500, share),
+            seed=seed,
         )
         last = Estimate(made.w2_squared.mean[-1:], made.w2_squared.standard_error[-1:])
-        found = limit(d, n_r, n_s, bias, memory=memory, rtol=4e-3, seed=seed)
+        found = limit(d, n_r, n_s, bias, memory=memory, rtol=4e-3 / math.sqrt(share), seed=seed)
         closed = moment_limit(d, n_r, n_s, bias, memory=memory)
         alone = real_only_w2_squared(d, n_r + n_s)
         z.append((last.mean - found.mean) / np.hypot(last.standard_error, found.standard_error))
@@ -330,7 +354,7 @@ def _limits(seed: int) -> Check:
     )
 
 
-def _sample_size(seed: int) -> Check:
+def _sample_size(seed: int, share: float) -> Check:
     z: list[Array] = []
     z_wrong: list[Array] = []
     for d, n in ((100, 20), (100, 100), (100, 777), (10, 5), (7, 50)):
@@ -346,11 +370,15 @@ def _sample_size(seed: int) -> Check:
     )
 
 
+def _chains(number: int, share: float) -> int:
+    return math.ceil(number * share)
+
+
 def _rng(seed: int, *name: str | int) -> np.random.Generator:
     return Stream.of("theory", "oracles", seed, *name).numpy()
 
 
-_CHECKS: tuple[Callable[[int], Check], ...] = (
+_CHECKS: tuple[Callable[[int, float], Check], ...] = (
     _first_moments,
     _memory,
     _second_moments,

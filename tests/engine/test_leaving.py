@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from commands import PLUGINS, madray, start, wait_for
@@ -35,7 +37,7 @@ chain:
   n_r: 50
   n_s: 100
   n_eval: 50
-  generations: 3
+  generations: 2
 grid:
   lambda: [1.0, 0.5]
 resources: {checkpoint_seconds: 1000, concurrent: 2}
@@ -44,9 +46,10 @@ LEAVES_WITHIN_SECONDS = 25
 
 
 def never_stopped(file: Path, folder: Path) -> str:
-    """The table of the same sweep, made in this process."""
+    """The table of the same sweep, made in this process without its pauses."""
     prepared = prepare(read_sweep(file, ()), store=Store.open(folder), data=None)
-    outcome = run(prepared, executor=execute_here, display=Nothing())
+    with patch("patient_generator.time", SimpleNamespace(sleep=lambda seconds: None)):
+        outcome = run(prepared, executor=execute_here, display=Nothing())
     return to_csv(table(prepared.record, outcome.rows)).decode()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from commands import environment, madray, start, wait_for
+from commands import environment, madray_here, start, wait_for
 
 from madray.engine.cluster import OnRay
 from madray.engine.events import Event, Note
@@ -195,23 +195,22 @@ grid:
 """
 
 
-def test_an_error_in_one_cell_fails_that_cell_and_no_other(tmp_path: Path) -> None:
+def test_an_error_in_one_cell_fails_that_cell_and_no_other(tmp_path: Path, plugins: None) -> None:
     file = tmp_path / "failing.yaml"
     file.write_text(FAILING)
-    done = madray("sweep", file, cwd=tmp_path)
-    assert done.returncode == 1
-    status = json.loads(madray("status", "failing", "--json", cwd=tmp_path).stdout)
+    assert madray_here("sweep", file, cwd=tmp_path).exit_code == 1
+    status = json.loads(madray_here("status", "failing", "--json", cwd=tmp_path).stdout)
     states = {chain["cell"]["n_r"]: (chain["state"], chain["finished"]) for chain in status["chains"]}
     assert states == {10: ("failed", 1), 40: ("finished", 3)}
     [failure] = status["failures"]
     assert failure["generation"] == 2
     assert "this is meant to fail" in failure["error"]
     assert "patient_generator.py" in failure["traceback"]
-    assert "patient_generator.py" in madray("status", "failing", cwd=tmp_path).stdout
+    assert "patient_generator.py" in madray_here("status", "failing", cwd=tmp_path).stdout
 
-    mended = madray("sweep", file, "--set", "chain.generator.needs=1", cwd=tmp_path)
-    assert mended.returncode == 0
-    status = json.loads(madray("status", "failing", "--json", cwd=tmp_path).stdout)
+    mended = madray_here("sweep", file, "--set", "chain.generator.needs=1", cwd=tmp_path)
+    assert mended.exit_code == 0
+    status = json.loads(madray_here("status", "failing", "--json", cwd=tmp_path).stdout)
     assert {chain["state"] for chain in status["chains"]} == {"finished"}
     assert status["failures"] == []
 
@@ -288,7 +287,7 @@ def test_work_whose_trainer_dies_while_it_is_reused_goes_on_in_another_one(
     assert set(told) == {"a trainer died; its work goes on in another one"}
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path, plugins: None) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text(
         FAILING.replace('{kind: "patient_generator:Failing", needs: 60}', '"patient_generator:Patient"')
@@ -300,7 +299,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     output = (tmp_path / "output.txt").read_text()
     assert "go on with: madray resume failing" in output
     assert "Traceback" not in output
-    assert madray("resume", "failing", cwd=tmp_path).returncode == 0
+    assert madray_here("resume", "failing", cwd=tmp_path).exit_code == 0
 
 
 AGAIN = """
@@ -342,8 +341,8 @@ def everything_in_mlflow(folder: Path) -> tuple[dict[str, list[tuple[object, ...
 
 def test_a_finished_sweep_run_again_loads_no_ray_and_no_torch_and_adds_nothing(tmp_path: Path) -> None:
     (tmp_path / "again.yaml").write_text(AGAIN)
-    first = madray("sweep", "again.yaml", cwd=tmp_path)
-    assert first.returncode == 0, first.stdout + first.stderr
+    first = madray_here("sweep", "again.yaml", cwd=tmp_path)
+    assert first.exit_code == 0, first.output
     before = everything_in_mlflow(tmp_path)
     assert len(before[0]["runs"]) == 1 + 2
     assert sum(name.endswith(".png") for name in before[1]) >= 2 * 3
@@ -367,13 +366,13 @@ def test_a_finished_sweep_run_again_loads_no_ray_and_no_torch_and_adds_nothing(t
 @pytest.mark.slow  # without Ray `test_local_sweep.py` says the same
 def test_a_wider_grid_and_more_generations_make_only_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "again.yaml").write_text(AGAIN)
-    assert madray("sweep", "again.yaml", cwd=tmp_path).returncode == 0
+    assert madray_here("sweep", "again.yaml", cwd=tmp_path).exit_code == 0
     generations = tmp_path / "madray-store" / "generations"
     before = {path: path.read_text() for path in generations.glob("*/done.json")}
-    wider = madray("sweep", "again.yaml", "--set", "grid.lambda=[1.0, 0.5, 0.7]", cwd=tmp_path)
+    wider = madray_here("sweep", "again.yaml", "--set", "grid.lambda=[1.0, 0.5, 0.7]", cwd=tmp_path)
     assert "3 in the store, 1 fits remain" in wider.stdout
     assert "new cells: lambda=0.7" in wider.stdout
-    longer = madray("resume", "again", "--set", "chain.generations=3", cwd=tmp_path)
+    longer = madray_here("resume", "again", "--set", "chain.generations=3", cwd=tmp_path)
     assert "4 in the store, 3 fits remain" in longer.stdout
     after = {path: path.read_text() for path in generations.glob("*/done.json")}
     assert len(after) == 7

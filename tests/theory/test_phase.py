@@ -7,22 +7,22 @@ import pytest
 from madray import theory
 
 
-@pytest.mark.parametrize(("d", "n_r", "bias"), [(100, 60, 0.7), (100, 1000, 0.5), (10, 30, 0.8)])
+@pytest.mark.parametrize(("d", "n_r", "bias"), [(100, 60, 0.7), (100, 1000, 0.5), (30, 60, 0.8)])
 def test_both_ends_of_the_bracket_are_what_they_say(d, n_r, bias):
     found = theory.boundary(d, n_r, bias, seed=1)
     assert found.low <= found.n_s <= found.high
     assert found.high - found.low <= max(1, 0.02 * found.low)
     assert found.evaluations < 20
-    alone = theory.real_only_w2_squared(d, n_r, rtol=2e-5).mean
+    alone = theory.real_only_w2_squared(d, n_r, rtol=2e-4).mean
     # Half a bracket further out other chains see the same sign.
     width = max(2, 0.02 * found.low)
-    below = theory.limit(d, n_r, math.floor(found.low - width), bias, rtol=1e-4, seed=2).mean
-    above = theory.limit(d, n_r, math.ceil(found.high + width), bias, rtol=1e-4, seed=2).mean
+    below = theory.limit(d, n_r, math.floor(found.low - width), bias, rtol=2e-4, seed=2).mean
+    above = theory.limit(d, n_r, math.ceil(found.high + width), bias, rtol=2e-4, seed=2).mean
     assert below < alone < above
 
 
 def test_where_real_samples_alone_are_worse_than_a_point_any_amount_is_admissible():
-    for bias in (0.3, 0.9):
+    for bias in (0.3, 0.6):
         assert theory.boundary(100, 29, bias) == theory.Boundary(math.inf, 1.0, math.inf, 0)
         assert theory.boundary(100, 31, bias, rtol=0.2).n_s < math.inf
     # The argument itself: much synthetic data makes a point of the model, at W2² = d.
@@ -30,11 +30,11 @@ def test_where_real_samples_alone_are_worse_than_a_point_any_amount_is_admissibl
 
 
 def test_without_bias_any_amount_is_admissible():
-    found = theory.boundary(10, 20, 1.0)
+    found = theory.boundary(30, 20, 1.0)
     assert found.n_s == found.high == math.inf
     assert found.low >= 63 * 20
     for n_s in (5, 100, 2000):
-        n_e = theory.effective_sample_size(theory.limit(10, 20, n_s, 1.0, rtol=3e-3), 10)
+        n_e = theory.effective_sample_size(theory.limit(30, 20, n_s, 1.0, rtol=3e-3), 30)
         assert n_e.mean - 4 * n_e.standard_error > 20
 
 
@@ -46,7 +46,7 @@ def test_for_many_real_samples_the_threshold_is_the_closed_form():
 
 
 def test_in_one_dimension_hardly_any_synthetic_sample_may_be_admissible():
-    found = theory.boundary(1, 1000, 0.01)
+    found = theory.boundary(1, 300, 0.01)
     assert 0 <= found.low < found.high <= 12
     assert theory.boundary_limit(1, 0.01) == pytest.approx(4 * (1.99 + 0.5149 / 2) / 0.9801, rel=1e-3)
 
