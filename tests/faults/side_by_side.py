@@ -56,6 +56,9 @@ def _in_a_world(to_do: Queue[Planned | None], done: Queue[Verdict]) -> None:
         signal.signal(signal.SIGTERM, _leave)
         expected = undisturbed(place)
         while (planned := to_do.get()) is not None:
+            if place.make_free():
+                told = "Ray lost a CPU of its cluster; strike {} is in another one"
+                print(told.format(planned.number), file=sys.stderr, flush=True)
             verdict = strike(place, planned, expected)
             if verdict.outcome == "broken":
                 kept = Path(tempfile.mkdtemp(prefix="faults-broken-"))

@@ -54,10 +54,21 @@ def expected(place: World) -> Undisturbed:
 
 @pytest.mark.parametrize("planned", STRIKES, ids=[each.kind for each in STRIKES])
 def test_a_strike_costs_a_run_and_nothing_else(place: World, expected: Undisturbed, planned: Planned) -> None:
+    place.make_free()
     verdict = strike(place, planned, expected)
     if verdict.outcome == "not possible here":
         pytest.skip(verdict.problems[0])
     assert verdict.problems == [], line(verdict)
+
+
+def test_a_cluster_that_lost_a_cpu_is_another_one_before_the_next_strike(
+    place: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not place.make_free()
+    with monkeypatch.context() as lost:
+        lost.setattr(place.ray, "is_free", lambda: False)
+        assert place.make_free(seconds=0.1)
+    assert not place.make_free()
 
 
 # The checks can fail: each is shown what it is there to find.

@@ -23,6 +23,8 @@ from commands import environment
 from faults.failing import EveryKth
 from faults.places import NotPossibleHere, make_bucket
 from faults.processes import CLUSTER, end_group
+from ray._private.state import GlobalState
+from ray._raylet import GcsClientOptions
 from ray.cluster_utils import Cluster
 from storage.faulty import proxy_before, s3_server
 
@@ -94,6 +96,9 @@ class TwoNodes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "ray"
         logging.getLogger("ray").setLevel(logging.WARNING)
+        self._start()
+
+    def _start(self) -> None:
         self._cluster = Cluster(
             initialize_head=True,
             head_node_args={**_NODE, "include_dashboard": False, "temp_dir": str(self._folder)},
@@ -101,6 +106,12 @@ class TwoNodes:
         self._second = self._cluster.add_node(**_NODE)
         self._lost = False
         self.address = str(self._cluster.address)
+        self._accounts = GlobalState()
+        self._accounts._initialize_global_state(
+            GcsClientOptions.create(
+                self.address, None, allow_cluster_id_nil=True, fetch_cluster_id_if_nil=False
+            )
+        )
 
     def kill_second(self) -> None:
         """SIGKILL to the second node's raylet, whose workers then find out for themselves."""
@@ -115,12 +126,22 @@ class TwoNodes:
             self._second = self._cluster.add_node(**_NODE)
             self._lost = False
 
+    def is_free(self) -> bool:
+        """Whether both nodes have their CPU to give, by Ray's own account."""
+        return float(self._accounts.available_resources().get("CPU", 0)) == 2.0
+
+    def renew(self) -> None:
+        """Another cluster in the place of this one."""
+        self.shutdown()
+        self._start()
+
     def spilled_bytes(self) -> int:
         """How much lies on disk of what the object stores had no room for."""
         folders = self._folder.glob("session_2*/ray_spilled_objects*")
         return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
 
     def shutdown(self) -> None:
+        self._accounts.disconnect()
         self._cluster.shutdown()
 
 
@@ -149,6 +170,21 @@ class World:
         self.ray = TwoNodes(folder)
         stack.callback(self.ray.shutdown)
         self.mlflow.start()
+
+    def make_free(self, *, seconds: float = _PATIENCE_SECONDS) -> bool:
+        """Wait until nothing holds a CPU of the cluster, and make another one where that does not come.
+
+        Ray may lose the CPU of a living node from its account while another node dies. No sweep can start then,
+        whatever was struck before, nor does the next strike tell anything.
+
+        Returns: whether it was another one.
+        """
+        try:
+            wait_until(self.ray.is_free, "no CPU of the cluster to be held", seconds=seconds)
+        except AssertionError:
+            self.ray.renew()
+            return True
+        return False
 
     def s3(self) -> EveryKth:
         """The proxy before the S3 server, which is started, with a bucket, when somebody first asks.
