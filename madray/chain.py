@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import shutil
-import tempfile
 import time
-import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +19,10 @@ from numpy.typing import NDArray
 
 from madray.artifacts import Artifacts
 from madray.checkpoints import no_checkpoints
-from madray.errors import BadInput, Missing
+from madray.errors import Missing
 from madray.forest import (
     RECORD,
     Draw,
-    Generation,
     Measurement,
     Order,
     RealOrder,
@@ -38,7 +30,8 @@ from madray.forest import (
     Source,
     picture_key,
 )
-from madray.generators.protocol import Checkpoint, Generator, build_generator, sample_chunk
+from madray.generators.protocol import Checkpoint, build_generator, sample_chunk
+from madray.kept_models import KeptModels, record_of
 from madray.loops import PoolDraw, RealDraw
 from madray.metrics.evidence import Evidence, RealSide
 from madray.parquet import to_parquet
@@ -81,8 +74,7 @@ class Maker:
         self._sampled = KeptTables(_SAMPLED_BYTES)
         self._checkpoints = checkpoints
         self._spread = spread or one_after_the_other
-        self._folder: Path | None = None
-        self._generators: OrderedDict[str, Generator] = OrderedDict()
+        self._models = KeptModels(artifacts)
         self._references: dict[str, Reference] = {}
         self._real_sides: OrderedDict[str, RealSide] = OrderedDict()
 
@@ -99,7 +91,7 @@ class Maker:
         """
         key = order.generation.key
         if not self.artifacts.has("generations", key, RECORD) or (
-            (keep_weights or self._weights_are_wanted(order)) and not self._weights(key)
+            (keep_weights or self._weights_are_wanted(order)) and not self._models.weights(key)
         ):
             self._fit(order, watch)
         for draw in order.outputs:
@@ -110,7 +102,7 @@ class Maker:
                 self._draw_picture(shown)
         for kind, spent in order.spent:
             self.artifacts.drop(kind, spent, keep=(RECORD,) if kind == "generations" else ())
-            self._generators.pop(spent, None)
+            self._models.forget(spent)
         return numbers
 
     def make_real_side(self, order: RealOrder) -> None:
@@ -158,10 +150,10 @@ class Maker:
     def commit_chunk(self, settings: AnyGenerator, draw: Draw, index: int, key: str) -> None:
         """Sample one chunk of a draw, whole, and commit it."""
         source = draw.sources[0]
-        generator = self._load(source, settings)
+        generator = self._models.load(source, settings)
         shares = None
         if draw.labels == "empirical" and generator.classes is not None:
-            counts = np.array(self._record(source)["label_counts"], float)
+            counts = np.array(self._models.record(source)["label_counts"], float)
             shares = counts / counts.sum()
         made = sample_chunk(
             generator,
@@ -184,20 +176,13 @@ class Maker:
 
     def _weights_are_wanted(self, order: Order) -> bool:
         """Whether what is still missing is made with the weights, and no model is at hand."""
-        if order.generation.key in self._generators:
+        if self._models.at_hand(order.generation.key):
             return False
         chunks = any(
             not self.artifacts.has("draws", key) for draw in order.outputs for key in draw.chunk_keys()
         )
         looked_into = [each.key for each in order.measurements if each.metric.needs_model]
         return chunks or any(not self.artifacts.has("measurements", key) for key in looked_into)
-
-    def _weights(self, key: str) -> dict[str, bytes]:
-        try:
-            files = self.artifacts.read("generations", key)
-        except Missing:
-            return {}
-        return {name: data for name, data in files.items() if name != RECORD}
 
     def _fit(self, order: Order, watch: Watch) -> None:
         generation = order.generation
@@ -211,36 +196,9 @@ class Maker:
             checkpoint=self._checkpoints(generation.key),
             progress=lambda done, total: watch("fit", done, total),
         )
-        record = _record_of(generation, samples, generator, seconds=time.perf_counter() - started)
-        with self._empty_folder(generation.settings) as folder:
-            generator.save(folder)
-            files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-        if not files or RECORD in files:
-            family = generation.settings.implementation
-            raise BadInput(
-                f"expected {family} to save its weights in files, none of them {RECORD}, got {sorted(files)}"
-            )
-        files[RECORD] = json.dumps(record).encode()
-        self.artifacts.commit("generations", generation.key, files)
+        record = record_of(generation, samples, generator, seconds=time.perf_counter() - started)
+        self._models.commit(generation, generator, record)
         self.artifacts.drop("work", generation.key)
-        self._remember(generation.key, generator)
-
-    @contextmanager
-    def _empty_folder(self, settings: AnyGenerator) -> Iterator[Path]:
-        """A folder for weights. Models of milliseconds take turns with one: beside their fits it is dear to
-        make a folder and to take it away."""
-        if not settings.milliseconds:
-            with tempfile.TemporaryDirectory() as made:
-                yield Path(made)
-            return
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp())
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        try:
-            yield self._folder
-        finally:
-            for path in self._folder.iterdir():
-                path.unlink()
 
     def training_set(self, order: Order) -> SampleSet:
         """All draws of a training set, one after the other."""
@@ -285,7 +243,7 @@ class Maker:
 
         real = measurement.real
         evidence = Evidence(
-            generator=self._load(order.generation.key, order.generation.settings)
+            generator=self._models.load(order.generation.key, order.generation.settings)
             if measurement.metric.needs_model
             else None,
             reference=self._reference(order.source),
@@ -330,29 +288,6 @@ class Maker:
                 self._real_sides.popitem(last=False)
         return self._real_sides[real.key]
 
-    def _load(self, key: str, settings: AnyGenerator) -> Generator:
-        if key not in self._generators:
-            weights = self._weights(key)
-            if not weights:
-                raise Missing(f"expected the weights of generation {key} in the store, found none")
-            generator = build_generator(settings)
-            with tempfile.TemporaryDirectory() as folder:
-                for name, data in weights.items():
-                    (Path(folder) / name).write_bytes(data)
-                generator.load(Path(folder))
-            self._remember(key, generator)
-        self._generators.move_to_end(key)
-        return self._generators[key]
-
-    def _remember(self, key: str, generator: Generator) -> None:
-        self._generators[key] = generator
-        while len(self._generators) > 4:
-            self._generators.popitem(last=False)
-
-    def _record(self, key: str) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(self.artifacts.read("generations", key, RECORD)[RECORD])
-        return record
-
 
 class _Looked:
     """The samples that metrics look at, and their features, made when the first one asks for them."""
@@ -392,28 +327,3 @@ def read_numbers(artifacts: Artifacts, key: str) -> dict[str, float]:
     """What was measured. Raises: Missing, Damaged."""
     numbers: dict[str, float] = json.loads(artifacts.read("measurements", key)["numbers.json"])
     return numbers
-
-
-def _record_of(
-    generation: Generation, samples: SampleSet, generator: Generator, *, seconds: float
-) -> dict[str, Any]:
-    """What is worth knowing of a fit, for people, estimates and empirical labels; no key depends on it."""
-    import madray
-
-    return {
-        "key": generation.key,
-        "t": generation.t,
-        "generator": generation.settings.canonical(),
-        "draws": list(generation.draws),
-        "stream": generation.stream.name,
-        "n": len(samples),
-        "label_counts": samples.label_counts(),
-        "fit_seconds": round(seconds, 3),
-        "device": str(getattr(generator, "device", "cpu")),
-        "versions": {
-            "madray": madray.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-        },
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -2,14 +2,10 @@
 
 An artifact is a few files under a key: `<kind>/<key>/<attempt>/…`, and `<kind>/<key>/done.json`, written
 last, which names the attempt and the SHA-256 of each file. `done.json` is the only file ever replaced, and
-no file is ever seen half-written: S3 shows an object when it is whole, in a folder a file gets its name when
-it is. One that does not parse is no marker, a file that does not agree with its checksum makes the artifact
-missing, and both are said in `notes`. Two writers of one key write two attempts; whichever marker lands last
-counts, and both hold the same.
-
-Of a shared folder (NFS) this asks two things: renaming within a folder is atomic, and who opens a file after
-another machine closed it sees all of it (close-to-open, the default; not `nocto`). A machine that still holds
-a name for missing, as NFS may for a minute, makes again what is there already: work is lost, and no result.
+none is ever seen half-written. One that does not parse is no marker, a file that does not agree with its
+checksum makes the artifact missing, and both are said in `notes`. Two writers of one key write two attempts;
+whichever marker lands last counts, and both hold the same. What a shared folder has to promise stands in
+`madray.files`.
 """
 
 from __future__ import annotations
@@ -17,28 +13,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pyarrow import fs as pafs
 
-from madray.artifacts import Marker, StoredFile, is_file_name
+from madray.artifacts import Marker, is_file_name
 from madray.bundles import BundleIndex
 from madray.errors import BadInput, Damaged, Missing
-from madray.filesystems import Answer, Patience
+from madray.files import Files, filesystem_of
+from madray.filesystems import Patience
 from madray.keys import FORMAT_VERSION
 from madray.store_format import CLAIM, claim_of, is_damaged, is_ours
-
-Asked = TypeVar("Asked")
-
-_READERS = 32
-"""How many requests are under way at a time where each is a round trip."""
 
 _MANY = 200
 """From this many keys on, one listing of a remote folder is cheaper than a question each."""
@@ -47,7 +36,7 @@ _ROUND_TRIP_BYTES = 1 << 20
 """How many bytes could be read in the time that a remote file takes to be opened."""
 
 
-class Store:
+class Store(Files):
     """Artifacts under one root. Cheap to open; safe to use from several processes and threads."""
 
     def __init__(
@@ -58,11 +47,8 @@ class Store:
         *,
         patience: Patience = Patience(),  # noqa: B008  it is frozen
     ) -> None:
-        self.uri = uri
+        super().__init__(filesystem, root, uri, patience)
         self.notes: list[str] = []
-        self._fs = filesystem
-        self._root = root.rstrip("/")
-        self._patience = patience
         self._bundles = BundleIndex(self)
 
     @staticmethod
@@ -75,30 +61,7 @@ class Store:
         if "://" not in told:
             root = Path(told).expanduser().absolute()
             return Store(pafs.LocalFileSystem(), root.as_posix(), str(root))
-        try:
-            filesystem, root_path = pafs.FileSystem.from_uri(told)
-        except (OSError, ValueError) as error:
-            shown = without_secret(told)
-            raise BadInput(
-                f"--store: expected a folder or a URI that pyarrow opens, got {shown} ({error}); "
-                "try s3://bucket/folder or gs://bucket/folder"
-            ) from None
-        return Store(filesystem, root_path, told)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it lies in this machine's file tree."""
-        return bool(self._fs.type_name == "local")
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of a local store."""
-        return Path(self._root) if self.is_local else None
-
-    @property
-    def shown(self) -> str:
-        """Where it is, as it may be shown to anyone."""
-        return without_secret(self.uri)
+        return Store(*filesystem_of(told), told)
 
     def claim(self) -> None:
         """Make sure that this is, or can become, a store of ours that can be written.
@@ -249,125 +212,8 @@ class Store:
                     damaged.add((kind, key))
         return damaged
 
-    # Files
-
-    def get(self, path: str) -> bytes:
-        """The bytes of a file under the root.
-
-        Raises: FileNotFoundError; BadInput, if the store does not answer.
-        """
-        full = self._path(path)
-
-        def whole() -> bytes:
-            with self._fs.open_input_file(full) as file:
-                data, size = bytes(file.read()), file.size()
-            if len(data) != size:  # the connection ended early: that is no damage of what is stored
-                raise OSError(f"{path}: {len(data)} of {size} bytes came")
-            return data
-
-        with self._answering():
-            return self._ask(whole)
-
-    def get_all(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """The bytes of those of many files that are there, by path; of a remote store many at a time."""
-
-        def found(path: str) -> bytes | None:
-            try:
-                return self.get(path)
-            except FileNotFoundError:
-                return None
-
-        read = self._many(found, paths)
-        return {path: data for path, data in zip(paths, read, strict=True) if data is not None}
-
-    def put(self, path: str, data: bytes) -> None:
-        """Write a file under the root. Raises: BadInput, if that is not allowed."""
-        full = self._path(path)
-
-        def send() -> None:
-            with self._fs.open_output_stream(full) as file:
-                file.write(data)
-
-        try:
-            if not self.is_local:
-                self._ask(send)
-                return
-            folder, name = os.path.split(full)
-            part = f"{folder}/.{name}.{uuid.uuid4().hex[:16]}"
-            os.makedirs(folder, exist_ok=True)
-            with open(part, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut could leave the name without the bytes
-            os.replace(part, full)
-        except OSError as error:
-            raise BadInput(
-                f"--store: expected {self.shown} to be writable, got {error}; try another --store"
-            ) from None
-
-    def names(self, folder: str) -> list[str]:
-        """What lies in a folder under the root (`""`: in the root), sorted; nothing where there is none."""
-        full = self._path(folder) if folder else self._root
-        # Google's store has no folders, and pyarrow tells of those alone that were made: ask for all files.
-        deep = self._fs.type_name == "gcs"
-        inside = (info.path.removeprefix(f"{full}/") for info in self._listed(full, recursive=deep))
-        # A name that begins with a dot is that of a file whose writer was killed.
-        return sorted({path.partition("/")[0] for path in inside if not path.startswith(".")})
-
-    def files(self, folder: str) -> list[StoredFile]:
-        """All files in a folder under the root and in the folders below it, sorted by path, with those that a
-        writer left unfinished; none where there is no such folder."""
-        found = [
-            StoredFile(info.path.removeprefix(f"{self._root}/"), info.size, info.mtime.timestamp())
-            for info in self._listed(self._path(folder), recursive=True)
-            if info.type == pafs.FileType.File
-        ]
-        return sorted(found, key=lambda file: file.path)
-
-    def _listed(self, full: str, *, recursive: bool) -> list[pafs.FileInfo]:
-        selector = pafs.FileSelector(full, recursive=recursive, allow_not_found=True)
-        try:
-            with self._answering():
-                infos: list[pafs.FileInfo] = self._ask(lambda: self._fs.get_file_info(selector))
-        except FileNotFoundError:
-            return []
-        return infos
-
-    def remove_file(self, path: str) -> None:
-        """Take a file under the root away, if it is there, and its folder, if nothing else is in it."""
-        with self._answering():
-            self._delete_file(path)
-        if self.is_local:
-            with suppress(OSError):  # something else is in it
-                os.rmdir(os.path.dirname(self._path(path)))
-
-    def remove_folder(self, folder: str) -> None:
-        """Take a folder under the root away with all that is in it, if it is there."""
-        with self._answering():
-            self._delete_folder(folder)
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (Store.open, (self.uri,))
-
-    def _path(self, path: str) -> str:
-        """The full path of a file or folder under the root. Raises: BadInput, if it is none."""
-        if not all(map(is_file_name, path.split("/"))):
-            raise BadInput(
-                f"expected the path of something inside {self.shown}, got {path!r}; "
-                "a name or a record leads out of the store: do not use what wrote it"
-            )
-        return f"{self._root}/{path}"
-
-    def _ask(self, call: Callable[[], Answer]) -> Answer:
-        """What a filesystem answers; one that is far away is asked again."""
-        return call() if self.is_local else self._patience.ask(call)
-
-    def _many(self, ask: Callable[[Asked], Answer], each: Sequence[Asked]) -> list[Answer]:
-        """The answers to many questions; of a store that is far away many are under way at a time."""
-        if self.is_local:
-            return list(map(ask, each))
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(ask, each))
 
     def own_marker(self, kind: str, key: str) -> Marker | None:
         """The marker of an artifact that lies in a folder of its own, and not in a bundle."""
@@ -418,39 +264,9 @@ class Store:
                 return {}, f"{folder}/{name} does not agree with its checksum"
         return files, None
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise FileNotFoundError(str(error)) from None
-        except OSError as error:
-            raise BadInput(
-                f"--store: expected {self.shown} to answer, got {error}; "
-                "try the address, the network and the access keys"
-            ) from None
-
     def _mark(self, kind: str, key: str, marker: Marker) -> None:
         told = {"format": FORMAT_VERSION, "attempt": marker.attempt, "files": marker.files}
         self.put(f"{kind}/{key}/done.json", json.dumps(told).encode())
-
-    def _delete_file(self, path: str) -> None:
-        if self.is_local:
-            Path(self._path(path)).unlink(missing_ok=True)  # other workers may be first
-            return
-        full = self._path(path)
-
-        def delete() -> None:
-            if self._fs.get_file_info(full).type != pafs.FileType.NotFound:
-                self._fs.delete_file(full)
-
-        with self._answering():
-            self._ask(delete)
-
-    def _delete_folder(self, folder: str) -> None:
-        full = self._path(folder)
-        with suppress(FileNotFoundError), self._answering():  # there is none, or another worker was first
-            self._ask(lambda: self._fs.delete_dir(full))
 
     def _damaged(self, kind: str, key: str, why: str) -> Damaged:
         self._note(f"{why}; it is made again")
@@ -473,12 +289,3 @@ def _parsed(written: bytes) -> Marker | None:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def without_secret(uri: str) -> str:
-    """A URI as it may be shown, without the password in it.
-
-    >>> without_secret("s3://key:secret@bucket/madray")
-    's3://key:…@bucket/madray'
-    """
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:…@", uri)

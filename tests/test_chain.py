@@ -22,6 +22,7 @@ from madray.errors import Damaged, Missing
 from madray.forest import RECORD, Draw, Order, RealOrder, RealSet, Source
 from madray.generators.gaussian import GaussianGenerator
 from madray.growth import Forest, grow
+from madray.kept_models import KeptModels
 from madray.loops import PoolDraw, RealDraw, SyntheticDraw
 from madray.metrics import features
 from madray.metrics.features import extract
@@ -292,7 +293,7 @@ def test_a_generation_is_the_moments_of_its_training_set(made: tuple[Maker, list
     maker, orders = made
     for order in orders:
         points = maker.training_set(order).values.astype(float)
-        model: Any = maker._load(order.generation.key, order.generation.settings)
+        model: Any = KeptModels(maker.artifacts).load(order.generation.key, order.generation.settings)
         np.testing.assert_allclose(model.mean, points.mean(0), rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(model.covariance, np.cov(points, rowvar=False), rtol=1e-9)
 

@@ -30,12 +30,12 @@ LAYERS: list[set[str]] = [
     {"engine", "tracking", "report"},
     {"estimates", "results"},
     {"plan", "calculations", "chain"},
-    {"growth"},
+    {"growth", "kept_models"},
     {"batches", "checkpoints", "forest", "table", "testing"},
     {"ledger", "loops"},
     {"write_once"},
     {"store"},
-    {"bundles", "tables"},
+    {"files", "bundles", "tables"},
     {"artifacts", "store_format", "generators", "references", "metrics", "theory", "pictures"},
     {"samples"},
     {"spec"},
@@ -62,8 +62,10 @@ FORBIDDEN: dict[str, set[str]] = {
     "loops": {"generators", "references", "metrics", "theory", "samples", "store", "artifacts", "pictures"},
     # A chain makes generations through whatever keeps artifacts, be it a store or a batch.
     "chain": {"store", "bundles", "ledger", "estimates", "table"},
+    "kept_models": {"store", "bundles", "ledger", "estimates", "table"},
     # The store keeps bytes under keys and knows of no samples or sweeps.
     "store": {"samples", "spec", "streams", "pictures"},
+    "files": {"samples", "spec", "streams", "pictures"},
     "bundles": {"samples", "spec", "streams"},
     "ledger": {"samples", "spec", "streams", "generators", "references", "metrics"},
     # Arithmetic that stands by itself.

@@ -20,11 +20,12 @@ from pyarrow import fs as pafs
 from madray.artifacts import Marker
 from madray.bundles import Batch
 from madray.errors import BadInput, Damaged, Missing
+from madray.files import without_secret
 from madray.filesystems import Patience
 from madray.ledger import Ledger, Row
 from madray.results import open as open_results
 from madray.running import run_chain
-from madray.store import Store, without_secret
+from madray.store import Store
 
 FILES = {"model.safetensors": bytes(range(256)) * 3, "record.json": b'{"t": 1}', "empty": b""}
 OTHER = {"samples.parquet": b"untouched"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from madray.engine.shards import Shard
 from madray.errors import BadInput
-from madray.store import without_secret
+from madray.files import without_secret
 from madray.tracking.uris import without_secrets
 
 
