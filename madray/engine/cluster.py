@@ -13,6 +13,7 @@ import ray
 from ray import tune
 
 from madray.engine.connection import connected, is_local
+from madray.engine.groups import settled_groups
 from madray.engine.nodes import Waiting, refuse_what_no_node_has
 from madray.engine.schedule import Schedule
 from madray.engine.stopping import asked_to_stop
@@ -126,4 +127,5 @@ def _tune(schedule: Schedule, setting: Setting, emit: Emit, stop: threading.Even
             verbose=0,
         ),
     )
-    tuner.fit()
+    with settled_groups():
+        tuner.fit()

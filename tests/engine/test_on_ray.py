@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 import ray
 from commands import environment, madray_here, start, wait_for
+from ray.air.execution import ResourceRequest
 
 from madray.engine.cluster import OnRay
 from madray.engine.events import Event, Note
+from madray.engine.groups import SettledGroups
 from madray.engine.prepare import prepare
 from madray.engine.sweep import Outcome, run
 from madray.engine.tables import SharedTables, Tables
@@ -233,6 +235,44 @@ def test_trials_that_found_no_room_are_given_up_and_lose_nothing(
     assert len(given_up) >= 2
     assert set(outcome.states.values()) == {"finished"}
     assert not outcome.failures
+
+
+def test_requests_that_are_given_up_at_once_cost_no_cpu() -> None:
+    """Ray loses one of them for one in fifty of such requests, where Tune has its way: all three CPUs here in
+    all but two of a hundred runs."""
+    groups = SettledGroups()
+    request = ResourceRequest([{"CPU": 1.0}])
+    for number in range(200):
+        groups.request_resources(request)
+        groups.cancel_resource_request(request)
+        if number % 8 == 7:
+            groups.clear()
+    until = time.monotonic() + 20
+    while ray.available_resources().get("CPU") != 3.0:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_request_that_is_given_up_is_taken_back_or_goes() -> None:
+    taken = ray.util.placement_group([{"CPU": 3.0}])
+    ray.get(taken.ready())
+    groups = SettledGroups()
+    request = ResourceRequest([{"CPU": 1.0}])
+    groups.request_resources(request)
+    [wanted] = groups.get_resource_futures()
+    groups.cancel_resource_request(request)
+    assert groups.get_resource_futures() == []
+    groups.request_resources(request)
+    assert groups.get_resource_futures() == [wanted]
+    groups.cancel_resource_request(request)
+    ray.util.remove_placement_group(taken)  # so that it is there a moment later
+    until = time.monotonic() + 20
+    while len(ray.util.placement_group_table()) > 0 and any(
+        group["state"] != "REMOVED" for group in ray.util.placement_group_table().values()
+    ):
+        assert time.monotonic() < until
+        groups.get_resource_futures()
+        time.sleep(0.02)
 
 
 class Notes(Quiet):

@@ -174,8 +174,8 @@ class World:
     def make_free(self, *, seconds: float = _PATIENCE_SECONDS) -> bool:
         """Wait until nothing holds a CPU of the cluster, and make another one where that does not come.
 
-        Ray may lose the CPU of a living node from its account while another node dies. No sweep can start then,
-        whatever was struck before, nor does the next strike tell anything.
+        A driver that is killed at the wrong moment may leave a CPU set aside for nobody (`madray.engine.groups`).
+        Where all are, no sweep can start, nor does the next strike tell anything.
 
         Returns: whether it was another one.
         """
