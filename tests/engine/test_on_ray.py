@@ -267,9 +267,7 @@ def test_a_request_that_is_given_up_is_taken_back_or_goes() -> None:
     groups.cancel_resource_request(request)
     ray.util.remove_placement_group(taken)  # so that it is there a moment later
     until = time.monotonic() + 20
-    while len(ray.util.placement_group_table()) > 0 and any(
-        group["state"] != "REMOVED" for group in ray.util.placement_group_table().values()
-    ):
+    while any(group["state"] != "REMOVED" for group in ray.util.placement_group_table().values()):
         assert time.monotonic() < until
         groups.get_resource_futures()
         time.sleep(0.02)
