@@ -1,6 +1,6 @@
 """Placement groups of trials, taken away so that no node loses the CPUs and GPUs that were being set aside.
 
-Ray (2.60 and before) sets a group's resources aside on a node in two steps. A group that is removed between
+Ray (seen with 2.60) sets a group's resources aside on a node in two steps. A group that is removed between
 them is forgotten by the head, and not by the node: what was set aside is nobody's, and nobody gets it until
 the node goes. https://github.com/ray-project/ray/issues/64693 has the like. Tune removes groups at just that
 moment: it asks for one for the next trial, and gives it up as soon as a trainer is there to be reused, or

@@ -69,7 +69,8 @@ def checks(seed: int = 0, *, share: float = 1.0) -> Iterator[Check]:
     """All checks, one after the other as they are done; about a minute.
 
     Args:
-        share: of all chains and of the time; a mistake is seen from √share times as far.
+        share: of the chains that are simulated; what is not simulated is checked as ever. A mistake is then
+            √share times as many standard errors away.
     """
     for check in _CHECKS:
         yield check(seed, share)
