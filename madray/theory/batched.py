@@ -19,6 +19,10 @@ from madray.theory.loop import Loop, equal_counts
 BLOCK = 256
 """Replicates of a block."""
 
+IN_ONE_CALL = 32
+"""Up to this dimension cuSOLVER takes the singular values of many matrices in one call; larger ones go one after
+the other, each slower than on a CPU."""
+
 
 @dataclass(frozen=True)
 class Models:
@@ -145,5 +149,6 @@ def _next(loop: Loop, latest: deque[Models], draws: Draws, fixed: Groups | None)
 
 
 def _told(models: Models) -> Tensor:
-    roots = torch.linalg.svdvals(models.root)
+    root = models.root if models.root.shape[-1] <= IN_ONE_CALL else models.root.cpu()
+    roots = torch.linalg.svdvals(root).to(models.root.device)
     return torch.stack([models.mean.square().sum(1), models.root.square().sum((1, 2)), roots.sum(1)], dim=1)
