@@ -20,8 +20,8 @@ BLOCK = 256
 """Replicates of a block."""
 
 IN_ONE_CALL = 32
-"""Up to this dimension cuSOLVER takes the singular values of many matrices in one call; larger ones go one after
-the other, each slower than on a CPU."""
+"""Up to this dimension a GPU takes the singular values of many matrices in one call. Larger ones would go one
+after the other there, and come from the CPU."""
 
 
 @dataclass(frozen=True)
