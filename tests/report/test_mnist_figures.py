@@ -294,6 +294,23 @@ def test_a_claim_names_the_lambdas_that_were_measured_and_speaks_for_no_others()
         )
 
 
+def test_fresh_loops_are_judged_and_drawn_for_each_lambda() -> None:
+    chains = made_up("fig10_mnist")
+    biased = chains.table.assign(**{"lambda": 0.5})
+    biased.loc[rows(biased, n_ini=500, t=chains.last), "fid"] = 200.0
+    both = replace(chains, table=pd.concat([chains.table, biased], ignore_index=True))
+    assert [(claim.text.partition(": ")[0], claim.holds) for claim in claims(both)] == [
+        ("λ = 1", True),
+        ("λ = 1", True),
+        ("λ = 0.5", True),
+        ("λ = 0.5", False),
+    ]
+    assert [claim.holds for claim in script("fig10_mnist").questions(both)] == [True, False]
+    told = script("fig10_mnist").lines(both)
+    assert len({(line.look.colour, line.look.line) for line in told}) == len(told) == 8
+    assert told[-1].label.endswith("60,000, λ = 0.5")
+
+
 def test_questions_are_answered_either_way() -> None:
     chains = made_up("fig16_mnist")
     told = {claim.text: claim.holds for claim in script("fig16_mnist").questions(chains)}
