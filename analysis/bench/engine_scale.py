@@ -108,7 +108,7 @@ def main() -> None:
         "efficiency": efficiency,
         "uneven": uneven,
     }
-    for name in options.parts or parts:
+    for name in parts if "all" in options.parts else options.parts:
         print(f"\n{name}", flush=True)
         parts[name](options)
 
@@ -229,7 +229,9 @@ def _say_gaps(slept: Sequence[Spans]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("parts", nargs="*", choices=["cells", "tracked", "efficiency", "uneven"], default=[])
+    parser.add_argument(
+        "parts", nargs="*", choices=["all", "cells", "tracked", "efficiency", "uneven"], default="all"
+    )
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--generations", type=int, default=10)
     parser.add_argument("--nodes", type=int, default=4, help="logical nodes, of one CPU each")
