@@ -24,6 +24,7 @@ from madray.results import SweepResults
 PANELS = ("fid", "precision", "recall", "label_accuracy")
 
 DASHES = ("-", ":", "--", "-.")
+"""Of the lines of each λ, from 1 down."""
 
 LEFT = 0.25
 """How much of a difference between first models may be left in the end."""
